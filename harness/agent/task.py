@@ -1,0 +1,93 @@
+"""What a probe or workload declares about itself, and what it is handed when it runs.
+
+A probe module (`probes/storage.py`) or workload module (`workloads/tf_cnn.py`) has one constant, `TASKS`: a mapping
+from the name behind the dot (`small_files`) to a `Task`. The controller reads the declarations to check matrix.yaml
+and to plan; only the agent calls `run`. So a module's top level imports the standard library alone; frameworks are
+imported inside `run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Literal
+
+from harness.agent.messages import CellSpec, Metric, Scalar, Status
+
+Framework = Literal["none", "torch", "tensorflow"]
+DeviceKind = Literal["cpu", "cuda"]
+
+
+class Unsupported(Exception):  # noqa: N818 - an outcome, not an error
+    """The platform (or the workload upstream) can't do this; the text says why and what to do instead."""
+
+
+class Unavailable(Exception):  # noqa: N818 - an outcome, not an error
+    """This host lacks what the task needs; the text says what and how to get it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a task measured. `limited` carries a reason that gives the limit."""
+
+    metrics: tuple[Metric, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    status: Status = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a task may use: its specification, its parameters with defaults filled in, and a way to show progress."""
+
+    spec: CellSpec
+    params: Mapping[str, Scalar]
+    progress: Callable[[int, int, str], None]  # done, total, note
+
+    def integer(self, name: str) -> int:
+        """Return a parameter that the declaration gives an int default."""
+        return int(self.params[name])
+
+    def number(self, name: str) -> float:
+        """Return a parameter that the declaration gives a float default."""
+        return float(self.params[name])
+
+    def text(self, name: str) -> str:
+        """Return a parameter that the declaration gives a str default."""
+        return str(self.params[name])
+
+    def flag(self, name: str) -> bool:
+        """Return a parameter that the declaration gives a bool default."""
+        return bool(self.params[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A probe or workload: what it measures in one sentence, its parameters and their defaults, and its function.
+
+    A parameter's type is that of its default; an int parameter may be written with a unit of bytes (`4KiB`).
+    """
+
+    summary: str
+    run: Callable[[Context], Outcome]
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    framework: Framework = "none"
+    devices: tuple[DeviceKind, ...] = ("cpu",)
+    resources: tuple[str, ...] = ()  # names of `CellSpec.resources` without which it is unavailable
+    seconds: float = 5.0  # a rough expectation of one invocation on 2 CPU cores, for the plan
+
+
+def find(entry: str) -> Task | None:
+    """Return the task that is declared as `family.name`, None if there is none."""
+    family, _, name = entry.partition(".")
+    if not family.isidentifier():
+        return None
+    for package in ("harness.agent.probes", "harness.agent.workloads"):
+        module = f"{package}.{family}"
+        if find_spec(module) is not None:
+            tasks: Mapping[str, Task] = getattr(import_module(module), "TASKS", {})
+            return tasks.get(name)
+    return None

@@ -1,0 +1,1 @@
+"""Workloads: end-to-end training and inference."""

@@ -1,0 +1,92 @@
+"""What the analysis finds: the typed content of report.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["slower", "faster", "equivalent", "inconclusive"]
+ClaimVerdict = Literal["supported", "refuted", "depends", "not measured"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One task's metric on two platforms.
+
+    `slowdown` is cost over cost, platform / baseline: above 1 the platform is worse, whatever the unit's direction.
+    `ci95` is None on a side where no interval can be given (fewer than two blocks). `noise_floor` and `mde` are
+    relative (0.02 = 2%); None where they could not be estimated.
+    """
+
+    task: str
+    metric: str
+    dims: Mapping[str, Any]
+    unit: str
+    stack: str
+    device: str
+    baseline: str
+    platform: str
+    slowdown: float
+    ci95: tuple[float | None, float | None]
+    verdict: Verdict
+    blocks: int
+    paired: bool
+    noise_floor: float | None
+    mde: float | None
+    comparable: bool
+    confounders: tuple[str, ...] = ()
+    baseline_value: float = 0.0  # geometric mean over blocks of the per-invocation medians, in `unit`
+    platform_value: float = 0.0
+    noise_ci95: tuple[float | None, float | None] = (None, None)  # the A/A ratio's interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A statement on trial."""
+
+    id: str
+    statement: str
+    verdict: ClaimVerdict
+    evidence: tuple[str, ...] = ()  # one sentence each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capability:
+    """What a platform could or could not do: a cell that did not end `ok`, or a whole platform that is not there."""
+
+    platform: str
+    what: str
+    status: str
+    value: float | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """Per-invocation medians of one metric on one platform arm, in block order, for the charts."""
+
+    task: str
+    metric: str
+    dims: Mapping[str, Any]
+    unit: str
+    stack: str
+    device: str
+    platform: str  # arm name, `native@2`
+    blocks: tuple[int, ...]
+    medians: tuple[float, ...]
+    samples: int  # steady samples behind the medians
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """Everything the report shows about one machine's measurements."""
+
+    baseline: str
+    platforms: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    claims: tuple[Claim, ...]
+    capabilities: tuple[Capability, ...]
+    distributions: tuple[Distribution, ...]
+    attribution: tuple[Any, ...] = ()
+    differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value

@@ -1,0 +1,1 @@
+"""matrix.yaml → checked model → cells."""
