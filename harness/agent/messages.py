@@ -79,8 +79,15 @@ class CellSpec:
             msg = f"spec: protocol {record.get('protocol')!r}, this agent speaks {PROTOCOL}"
             raise MessageError(msg)
         return cls(
-            **{name: _text(record, name) for name in ("cell", "platform", "stack", "task", "entry", "device")},
-            **{name: _count(record, name) for name in ("block", "attempt", "seed")},
+            cell=_text(record, "cell"),
+            platform=_text(record, "platform"),
+            stack=_text(record, "stack"),
+            task=_text(record, "task"),
+            entry=_text(record, "entry"),
+            device=_text(record, "device"),
+            block=_count(record, "block"),
+            attempt=_count(record, "attempt"),
+            seed=_count(record, "seed"),
             params=_scalars(record, "params"),
             resources={name: str(path) for name, path in _scalars(record, "resources").items()},
             locations=tuple(
@@ -196,8 +203,14 @@ class CellResult:
             msg = f"result: status {status!r} is none of {', '.join(STATUSES)}"
             raise MessageError(msg)
         return cls(
-            **{name: _text(record, name) for name in ("cell", "platform", "stack", "task", "device", "reason")},
-            **{name: _count(record, name) for name in ("block", "attempt")},
+            cell=_text(record, "cell"),
+            platform=_text(record, "platform"),
+            stack=_text(record, "stack"),
+            task=_text(record, "task"),
+            device=_text(record, "device"),
+            reason=_text(record, "reason"),
+            block=_count(record, "block"),
+            attempt=_count(record, "attempt"),
             params=_scalars(record, "params"),
             status=status,  # type: ignore[arg-type]  # checked against the literal above
             metrics=tuple(Metric.from_json(item) for item in _list(record, "metrics")),
