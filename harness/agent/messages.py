@@ -12,6 +12,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args
@@ -240,7 +241,7 @@ class Progress:
         try:
             data = json.loads(line)
             return cls(done=int(data["done"]), total=int(data["total"]), note=str(data.get("note", "")))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
 
@@ -265,7 +266,7 @@ def write_json(path: str | Path, data: object) -> None:
     """
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
-    text = json.dumps(data, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(data, allow_nan=False)  # ASCII: a lone surrogate out of a file name must not lose a result
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -309,10 +310,12 @@ def _count(record: dict[str, Any], name: str) -> int:
 
 
 def _number(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        msg = f"{what}: a finite number is expected, not {value!r}"
-        raise MessageError(msg)
-    return float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an int beyond the largest float
+            if math.isfinite(number := float(value)):
+                return number
+    msg = f"{what}: a finite number is expected, not {value!r}"
+    raise MessageError(msg)
 
 
 def _scalars(record: dict[str, Any], name: str) -> dict[str, Scalar]:

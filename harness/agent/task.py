@@ -88,6 +88,16 @@ def find(entry: str) -> Task | None:
     for package in ("harness.agent.probes", "harness.agent.workloads"):
         module = f"{package}.{family}"
         if find_spec(module) is not None:
-            tasks: Mapping[str, Task] = getattr(import_module(module), "TASKS", {})
-            return tasks.get(name)
+            return declarations(module).get(name)
     return None
+
+
+def declarations(module: str) -> Mapping[str, Task]:
+    """Return the tasks that a module declares: none if it needs a package that is not there (a workload's helper)."""
+    try:
+        tasks: Mapping[str, Task] = getattr(import_module(module), "TASKS", {})
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "harness":
+            raise
+        return {}
+    return tasks

@@ -90,3 +90,4 @@ class Analysis:
     distributions: tuple[Distribution, ...]
     attribution: tuple[Any, ...] = ()
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
+    warnings: tuple[str, ...] = ()  # about the run as a whole

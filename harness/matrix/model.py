@@ -1,109 +1,232 @@
-"""The typed form of matrix.yaml (pydantic). `load` in `harness.matrix.load` fills it and locates every error."""
+"""The typed form of matrix.yaml (pydantic). `load` in `harness.matrix.load` fills it and locates every error.
+
+Types are strict: a text is no number, a number no text. Quantities with a unit (`harness.matrix.units`) are parsed
+before they are checked; the JSON Schema describes what may be written, the fields hold what was parsed.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from harness.agent.messages import Scalar
+from harness.agent.task import Framework
+from harness.matrix import units
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""Names become parts of cell ids and of file names, also on file systems that don't tell `A` from `a`."""
+
+FRAMEWORKS: dict[str, Framework] = {"driver": "none", "torch": "torch", "tensorflow": "tensorflow"}
+"""What a stack's name begins with, and its framework."""
+
+
+def framework_of(stack_name: str) -> Framework:
+    """Return the framework that a stack's name stands for. Raises ValueError for any other beginning."""
+    for prefix, framework in FRAMEWORKS.items():
+        if stack_name.startswith(prefix):
+            return framework
+    raise ValueError(f"a stack's name begins with {', '.join(FRAMEWORKS)}: that names its framework")
+
+
+def _version(value: object) -> object:
+    """Refuse `schema: true`, which equals 1."""
+    if type(value) is not int:
+        raise ValueError("the number 1 is expected")
+    return value
+
+
+def _blocks(value: object) -> object:
+    """`blocks: 2` is exactly two."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"min": value, "max": value}
+    return value
+
+
+def _parameter_sets(value: object) -> object:
+    """Return a list: one mapping is one set, nothing is one empty set."""
+    if value is None:
+        return [{}]
+    return [value] if isinstance(value, dict) else value
+
+
+_Positive = Annotated[float, Field(gt=0)]
+_Share = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(pattern=NAME)]
+Text = Annotated[str, Field(min_length=1)]
+Fraction = Annotated[
+    _Share,
+    BeforeValidator(
+        units.fraction, json_schema_input_type=_Share | Annotated[str, Field(pattern=units.FRACTION, examples=["2%"])]
+    ),
+]
+Duration = Annotated[
+    _Positive,
+    BeforeValidator(
+        units.duration,
+        json_schema_input_type=_Positive | Annotated[str, Field(pattern=units.DURATION, examples=["10min"])],
+    ),
+]
+DockerSize = Annotated[
+    str,
+    BeforeValidator(
+        units.docker_size,
+        json_schema_input_type=Annotated[int, Field(gt=0)]
+        | Annotated[str, Field(pattern=units.SIZE, examples=["2g", "512MiB"])],
+    ),
+]
+Globs = Annotated[list[Text], Field(min_length=1)]
 
 
 class Model(BaseModel):
-    """Base: unknown keys are errors, instances are immutable."""
+    """Base: unknown keys are errors, types are strict, instances are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Native(Model):
     """The host itself."""
 
     kind: Literal["native"]
+    os: Literal["linux", "windows"] | None = Field(
+        None, description="The operating system meant; default: the one that the harness runs in."
+    )
 
 
 class Container(Model):
     """A container engine on this host; the options are those of `docker run`."""
 
     kind: Literal["container"]
-    engine: str | None = Field(
+    engine: Text | None = Field(
         None,
         description="Engine address (unix:///…, npipe://…); default: DOCKER_HOST, then the default socket.",
     )
-    image: str | None = Field(None, description="A vendor's image, measured as it is, instead of the stack's own.")
-    gpus: str | None = Field(None, description="`all`, `none`, a GPU UUID, or a CDI name such as nvidia.com/gpu=all.")
-    cpus: float | None = Field(None, gt=0)
-    cpuset: str | None = None
-    memory: str | None = Field(None, description="A size with a unit, 8g.")
-    shm_size: str | None = None
+    image: Text | None = Field(None, description="A vendor's image, measured as it is, instead of the stack's own.")
+    gpus: Text | None = Field(
+        None,
+        description="`all`, `none`, a GPU UUID, or a CDI name such as nvidia.com/gpu=all; "
+        "default: all when the host has a GPU, else none.",
+    )
+    cpus: float | None = Field(None, gt=0, description="CPU time per second, in CPUs: 0.5 is half of one.")
+    cpuset: str | None = Field(None, pattern=r"^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$", description="0-3,8")
+    memory: DockerSize | None = Field(None, description="A size with a unit, 8g.")
+    shm_size: DockerSize | None = Field(None, description="Shared memory, 2g. Only what is used takes memory.")
     ipc: Literal["host", "private"] | None = None
-    ulimits: dict[str, int] = Field(default_factory=dict, description="name: soft and hard limit, -1 = unlimited.")
-    runtime: str | None = None
-    network: str = "none"
-    environment: dict[str, str] = Field(default_factory=dict)
-    mounts: list[str] = Field(default_factory=list, description="`/host/path:/path/inside[:ro]`.")
+    ulimits: dict[Text, Annotated[int, Field(ge=-1)]] = Field(
+        default_factory=dict, description="name: soft and hard limit, -1 = unlimited."
+    )
+    runtime: Text | None = Field(None, description="An OCI runtime that the engine knows, nvidia.")
+    network: Text = Field("none", description="none, host, or the name of a network.")
+    environment: dict[Annotated[str, Field(pattern=r"^[^=\s]+$")], str] = Field(
+        default_factory=dict, description="Values are texts: put numbers in quotes."
+    )
+    mounts: list[Annotated[str, Field(pattern=r"^.+:/[^:]*(:ro)?$")]] = Field(
+        default_factory=list, description="`/host/path:/path/inside[:ro]`."
+    )
 
 
 class Wsl(Model):
     """A WSL2 distribution, started from Windows."""
 
     kind: Literal["wsl"]
-    distribution: str
+    distribution: str = Field(pattern=r"^[^-\s]", description="As `wsl --list` names it, Ubuntu-24.04.")
 
 
 class Vm(Model):
     """A virtual machine with an optional passed-through GPU."""
 
     kind: Literal["vm"]
-    image: str
-    gpu: str | None = None
+    image: Text = Field(description="The guest's disk image, relative to matrix.yaml.")
+    gpu: str | None = Field(
+        None,
+        pattern=r"^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$",
+        description="PCI address of the GPU to pass through, 0000:01:00.0.",
+    )
 
 
 class Remote(Model):
     """Another host through ssh."""
 
     kind: Literal["remote"]
-    host: str
+    host: str = Field(pattern=r"^[^-\s]\S*$", description="As ssh takes it: user@host, or a Host of ~/.ssh/config.")
 
 
 PlatformConfig = Annotated[Native | Container | Wsl | Vm | Remote, Field(discriminator="kind")]
+KINDS: dict[str, type[Model]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(PlatformConfig)[0])
+}
 
 
 class StackConfig(Model):
     """The software under test. Without requirements and interpreter: no framework, the standard library alone."""
 
-    requirements: str | None = Field(None, description="Lock file with hashes, relative to matrix.yaml.")
-    cpu_requirements: str | None = Field(None, description="The lock file of hosts without a GPU.")
-    python: str = Field("3.11", pattern=r"^3\.\d+$")
-    interpreter: str | None = Field(None, description="Measure what this interpreter has installed (native only).")
+    requirements: Text | None = Field(None, description="Lock file with hashes, relative to matrix.yaml.")
+    cpu_requirements: Text | None = Field(None, description="The lock file of hosts without a GPU.")
+    python: str = Field("3.11", pattern=r"^3\.[0-9]{1,2}$", description="In quotes: 3.10 without them is 3.1.")
+    interpreter: Text | None = Field(None, description="Measure what this interpreter has installed (native only).")
+
+    @model_validator(mode="after")
+    def _go_together(self) -> StackConfig:
+        if self.requirements and self.interpreter:
+            raise ValueError("requirements and interpreter exclude each other; remove one")
+        if self.cpu_requirements and not self.requirements:
+            raise ValueError("cpu_requirements stand in for requirements, which are missing; add them")
+        return self
 
 
 class Blocks(Model):
     """How many rounds: at least `min`, at most `max`."""
 
-    min: int = Field(ge=1)
-    max: int = Field(ge=1)
+    min: int = Field(ge=1, le=1000)
+    max: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Blocks:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}; swap them")
+        return self
 
 
 class Profile(Model):
     """What `--profile` picks. Globs; an absent list means all. Percentages and durations are parsed to numbers."""
 
-    tasks: list[str] = Field(min_length=1)
-    platforms: list[str] | None = None
-    stacks: list[str] | None = None
-    blocks: Blocks
-    precision: float | None = Field(None, description="Stop a task when its interval is narrower: `2%`.")
-    budget: float | None = Field(None, description="Start no new block after this time, seconds: `10min`.")
-    timeout: float = Field(300.0, description="Limit for one invocation, seconds.")
+    tasks: Globs
+    platforms: Globs | None = None
+    stacks: Globs | None = None
+    blocks: Annotated[
+        Blocks, BeforeValidator(_blocks, json_schema_input_type=Annotated[int, Field(ge=1, le=1000)] | Blocks)
+    ]
+    precision: Fraction | None = Field(None, description="Stop a task when its interval is narrower: `2%`.")
+    budget: Duration | None = Field(None, description="Start no new block after this time, seconds: `10min`.")
+    timeout: Duration = Field(300.0, description="Limit for one invocation, seconds.")
+
+
+ParameterSet = dict[Text, Scalar]
+ParameterSets = Annotated[
+    list[ParameterSet],
+    Field(min_length=1),
+    BeforeValidator(
+        _parameter_sets,
+        json_schema_input_type=ParameterSet | Annotated[list[ParameterSet], Field(min_length=1)] | None,
+    ),
+]
 
 
 class Matrix(Model):
     """The whole file. `tasks` maps a name to its parameter sets: one task each."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
-    schema_version: Literal[1] = Field(alias="schema")
-    baseline: str
-    platforms: dict[str, PlatformConfig]
-    stacks: dict[str, StackConfig]
-    tasks: dict[str, list[dict[str, Scalar]]]
-    profiles: dict[str, Profile]
+    schema_version: Annotated[Literal[1], BeforeValidator(_version, json_schema_input_type=Literal[1])] = Field(
+        alias="schema", description="The version of this format."
+    )
+    baseline: Text = Field(description="The platform that the others are compared with.")
+    platforms: dict[Name, PlatformConfig] = Field(min_length=1)
+    stacks: dict[Name, StackConfig] = Field(min_length=1)
+    tasks: dict[Text, ParameterSets] = Field(min_length=1)
+    profiles: dict[Name, Profile] = Field(min_length=1, description="The first is the default.")
+
+
+def allowed_keys(model: type[BaseModel]) -> list[str]:
+    """Return the keys that a mapping of this model may have, as matrix.yaml writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]

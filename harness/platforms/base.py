@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.agent.messages import CellSpec, Location
+from harness.agent.messages import CellSpec, Location, Status
 from harness.stacks import Stack
 
 
@@ -20,7 +20,7 @@ class Availability:
 
     runnable: bool
     reason: str = ""
-    status: str = "unavailable"  # of a cell that can't run: unavailable (this host lacks it) or unsupported
+    status: Status = "unavailable"  # of a cell that can't run: unavailable (this host lacks it) or unsupported
 
 
 RUNNABLE = Availability(runnable=True)

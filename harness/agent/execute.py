@@ -1,0 +1,119 @@
+"""From a specification to a result: find the task, check what it needs, run it, and never lose why it did not."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from harness.agent import telemetry, versions
+from harness.agent.messages import CellResult, CellSpec, MessageError, Scalar, Status, to_json
+from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported, find
+
+Progress = Callable[[int, int, str], None]
+
+
+class _WrongSpecError(Exception):
+    """The specification asks for something that is not declared."""
+
+
+def execute(spec: CellSpec, progress: Progress) -> CellResult:
+    """Run the cell's task in this process and return its result, whatever happens.
+
+    Ctrl-C ends the task with the status `interrupted`; nothing is raised.
+    """
+    software = versions.collect()
+    before = telemetry.snapshot()
+    try:
+        outcome = _perform(spec, progress)
+        record = telemetry.change(before, telemetry.snapshot())
+        return _checked(spec, outcome, record, software)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # the cell's boundary: a failure is a result
+        record = telemetry.change(before, telemetry.snapshot())
+        status, reason = _verdict(error)
+        return CellResult.of(spec, status, reason, telemetry=record, versions=software)
+
+
+def _perform(spec: CellSpec, progress: Progress) -> Outcome:
+    task = find(spec.entry)
+    if task is None:
+        msg = f"no task is called {spec.entry!r}"
+        raise _WrongSpecError(msg)
+    _check_device(task, spec)
+    _check_resources(task, spec)
+    return task.run(Context(spec=spec, params=fill_in(task, spec), progress=progress))
+
+
+def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
+    """Return the task's parameters: the defaults, overridden by the specification.
+
+    Raises an error that names the parameter if the task does not declare it or its default has another type.
+    """
+    for name, value in spec.params.items():
+        if name not in task.params:
+            takes = ", ".join(sorted(task.params)) or "none"
+            msg = f"{spec.entry}: unknown parameter {name!r}, it takes: {takes}"
+            raise _WrongSpecError(msg)
+        default = task.params[name]
+        if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
+            msg = f"{spec.entry}: parameter {name}: {type(default).__name__} is expected, not {value!r}"
+            raise _WrongSpecError(msg)
+    return {**task.params, **spec.params}
+
+
+def _check_device(task: Task, spec: CellSpec) -> None:
+    if spec.device.partition(":")[0] not in task.devices:
+        msg = f"{spec.entry} runs on {' or '.join(task.devices)}, not on {spec.device}"
+        raise Unsupported(msg)
+
+
+def _check_resources(task: Task, spec: CellSpec) -> None:
+    for name in task.resources:
+        path = spec.resources.get(name)
+        if path is None:
+            msg = f"{spec.entry} needs the resource {name!r}, which this run was not given"
+            raise Unavailable(msg)
+        if not Path(path).exists():
+            msg = f"{spec.entry} needs the resource {name!r}, which is not at {path}"
+            raise Unavailable(msg)
+
+
+def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, object], software: Mapping[str, str]) -> CellResult:
+    """Build the result; raise MessageError if the task broke the format: a value that is not finite, none at all."""
+    if outcome.status == "ok" and not outcome.metrics:
+        msg = "the task measured nothing"
+        raise MessageError(msg)
+    result = CellResult.of(
+        spec,
+        outcome.status,
+        one_line(outcome.reason),
+        metrics=outcome.metrics,
+        telemetry=record,
+        versions={**software, **{name: str(value) for name, value in outcome.versions.items()}},
+        warnings=tuple(one_line(warning) for warning in outcome.warnings),
+    )
+    return CellResult.from_json(to_json(result))
+
+
+def _verdict(error: BaseException) -> tuple[Status, str]:
+    """Return the status and reason that an exception stands for; print the traceback of one that nobody foresaw."""
+    text = one_line(str(error))
+    match error:
+        case Unsupported():
+            return "unsupported", text or "the task does not say why"
+        case Unavailable():
+            return "unavailable", text or "the task does not say what is missing"
+        case MemoryError():
+            return "oom", text or "the process ran out of memory"
+        case KeyboardInterrupt():
+            return "interrupted", "stopped by a signal before it was done"
+        case _WrongSpecError():
+            return "failed", text
+        case _:
+            traceback.print_exception(error)
+            return "failed", f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """Return the text without line breaks and without what UTF-8 cannot carry."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())

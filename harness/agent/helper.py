@@ -1,0 +1,190 @@
+"""Loads the native helper: the micro-probes' loops in machine code, the same on every platform.
+
+The controller builds the library (`harness.native`) and sends it along, as a file of this package or of the zipapp.
+Its functions are documented in native/overhead_probe.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from harness.agent.loops import FileOperation, Loops, PythonLoops
+
+ABI = 1  # PROBE_ABI of native/overhead_probe.h
+LIBRARIES = {
+    "linux-x86_64": "probe-linux-x86_64.so",
+    "linux-aarch64": "probe-linux-aarch64.so",
+    "win-amd64": "probe-windows-x86_64.dll",
+}
+
+_I32, _I64, _PATH = ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p
+_SECONDS = ctypes.POINTER(ctypes.c_double)
+_FILES = (_PATH, _I64, _I64, _SECONDS)
+_SIGNATURES: Mapping[str, tuple[type, ...]] = {
+    "clock": (_I64, _I64, _SECONDS),
+    "empty_call": (_I64, _I64, _SECONDS),
+    "fma": (_I64, _I64, _SECONDS),
+    "spin": (_I64, _I64, _SECONDS),
+    "triad": (_I64, _I64, _I32, _SECONDS),
+    "thread": (_I64, _SECONDS),
+    "syscall": (_I64, _I64, _SECONDS),
+    "fork": (_I64, _SECONDS),
+    "vfork": (_I64, _SECONDS),
+    "files_create": _FILES,
+    "files_stat": _FILES,
+    "files_read": _FILES,
+    "files_unlink": _FILES,
+    "files_list": (_PATH, _I64, _SECONDS),
+}
+
+
+class NativeHelper:
+    """The loaded library. Methods return seconds, one a sample, and raise OSError with the errno of what failed."""
+
+    name = "native"
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, library: ctypes.CDLL, sha256: str) -> None:
+        """Declare the functions' types. Raises AttributeError if the library is another."""
+        self.sha256 = sha256
+        self.versions = {"native_helper": sha256}
+        self.abi = int(library.probe_abi())
+        self.fused = bool(library.probe_fused())
+        self._library = library
+        for name, types in _SIGNATURES.items():
+            if self.offers(name):
+                getattr(library, f"probe_{name}").argtypes = types
+                getattr(library, f"probe_{name}").restype = _I32
+
+    def offers(self, name: str) -> bool:
+        """Whether the library has this loop on this operating system."""
+        return hasattr(self._library, f"probe_{name}")
+
+    def clock(self, samples: int, calls: int) -> list[float]:
+        """One read of the clock."""
+        return self._samples("clock", samples, samples, calls)
+
+    def empty_call(self, samples: int, calls: int) -> list[float]:
+        """One call of an empty function."""
+        return self._samples("empty_call", samples, samples, calls)
+
+    def fma(self, samples: int, calls: int) -> list[float]:
+        """A chain of `calls` multiply-adds, each waiting for the one before; the value is the whole chain's."""
+        return self._samples("fma", samples, samples, calls)
+
+    def spin(self, samples: int, nanoseconds: int) -> list[float]:
+        """What passed on the clock around a busy wait of `nanoseconds`."""
+        return self._samples("spin", samples, samples, nanoseconds)
+
+    def triad(self, samples: int, size: int, threads: int) -> list[float]:
+        """One pass of a[i] = b[i] + 3 c[i] over three arrays of `size` bytes each, split over `threads`."""
+        return self._samples("triad", samples, samples, size, threads)
+
+    def syscall(self, samples: int, calls: int) -> list[float]:
+        """One getppid, called without libc's help."""
+        return self._samples("syscall", samples, samples, calls)
+
+    def thread(self, samples: int) -> list[float]:
+        """One thread, from its creation until it is joined."""
+        return self._samples("thread", samples, samples)
+
+    def fork(self, samples: int) -> list[float]:
+        """One process that ends at once, from fork until it is waited for."""
+        return self._samples("fork", samples, samples)
+
+    def vfork(self, samples: int) -> list[float]:
+        """The same without a copy of this process's page tables."""
+        return self._samples("vfork", samples, samples)
+
+    def files(self, operation: FileOperation, directory: str, files: int, size: int) -> list[float]:
+        """Do `operation` to the files `0`…`files - 1` of `size` bytes in `directory`; one value a file."""
+        return self._samples(f"files_{operation}", files, os.fsencode(directory), files, size)
+
+    def list_files(self, directory: str, files: int) -> float:
+        """Read the whole directory once; EIO unless it holds `files` entries."""
+        return self._samples("files_list", 1, os.fsencode(directory), files)[0]
+
+    def _samples(self, name: str, count: int, *arguments: int | bytes) -> list[float]:
+        """Call `probe_<name>` with its arguments and room for `count` values."""
+        if count < 1:
+            raise OSError(errno.EINVAL, f"{name}: {count} samples, at least one is needed")
+        seconds = (ctypes.c_double * count)()
+        status = getattr(self._library, f"probe_{name}")(*arguments, seconds)
+        if status < 0:
+            raise OSError(-status, os.strerror(-status), name)
+        return list(seconds)
+
+
+@lru_cache(maxsize=1)
+def load() -> NativeHelper | None:
+    """Return the helper of this operating system and processor, None where it is absent or cannot be loaded."""
+    name = LIBRARIES.get(sysconfig.get_platform())
+    if name is None:
+        return None
+    resource = files("harness.agent") / "native" / "lib" / name
+    try:
+        content = resource.read_bytes()
+    except OSError:
+        return None
+    if isinstance(resource, Path):
+        return _open(resource, content)
+    return _open_extracted(content, Path(name).suffix)
+
+
+def loops(*needs: str) -> Loops:
+    """Return the native loops where the helper has all of `needs`, else the Python ones."""
+    helper = load()
+    if helper is not None and all(helper.offers(name) for name in needs):
+        return helper
+    return PythonLoops()
+
+
+def _open(path: str | Path, content: bytes) -> NativeHelper | None:
+    try:
+        helper = NativeHelper(ctypes.CDLL(str(path)), hashlib.sha256(content).hexdigest())
+    except (OSError, AttributeError):  # another libc (musl), a folder that may not hold programs, another library
+        return None
+    return helper if helper.abi == ABI else None
+
+
+def _open_extracted(content: bytes, suffix: str) -> NativeHelper | None:
+    """Load from memory first: a container's /tmp may be read-only or `noexec`; else from a private file."""
+    for extract in (_in_memory, _in_temporary_file):
+        with suppress(OSError), extract(content, suffix) as path:
+            helper = _open(path, content)
+            if helper is not None:
+                return helper
+    return None
+
+
+@contextmanager
+def _in_memory(content: bytes, suffix: str) -> Iterator[str]:
+    """Yield the path of a file in memory. It is never closed: the loader knows a library by its path, for good."""
+    if not hasattr(os, "memfd_create"):
+        raise OSError(errno.ENOSYS, "no files in memory here")
+    descriptor = os.memfd_create(f"overhead-probe{suffix}")
+    with os.fdopen(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    yield f"/proc/self/fd/{descriptor}"
+
+
+@contextmanager
+def _in_temporary_file(content: bytes, suffix: str) -> Iterator[str]:
+    descriptor, path = tempfile.mkstemp(prefix="overhead-probe-", suffix=suffix)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        yield path
+    finally:
+        with suppress(PermissionError):  # Windows keeps a loaded library until the process ends
+            os.unlink(path)  # noqa: PTH108 - a plain name from mkstemp

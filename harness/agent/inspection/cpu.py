@@ -1,0 +1,59 @@
+"""The processors: model, how many of them this process may use, and what sets their clock."""
+
+from __future__ import annotations
+
+import os
+
+from harness.agent.inspection.facts import Fact, Files, fact, fields
+
+CPUS = "/sys/devices/system/cpu"
+NODES = "/sys/devices/system/node"
+FREQUENCY = f"{CPUS}/cpu0/cpufreq"
+BOOST = f"{CPUS}/cpufreq/boost"
+NO_TURBO = f"{CPUS}/intel_pstate/no_turbo"
+
+
+def inspect(files: Files) -> dict[str, Fact]:
+    """Return the facts of the processors; frequencies are Hz."""
+    return {
+        "model": files.fact("/proc/cpuinfo", _model),
+        "logical": fact("os.cpu_count", os.cpu_count),
+        "affinity": fact("sched_getaffinity", lambda: len(os.sched_getaffinity(0))),
+        "smt": files.fact(f"{CPUS}/smt/active", _switch),
+        "governor": fact(f"{CPUS}/cpu*/cpufreq/scaling_governor", lambda: _governors(files)),
+        "frequency_driver": files.fact(f"{FREQUENCY}/scaling_driver"),
+        "min_frequency_hz": files.fact(f"{FREQUENCY}/cpuinfo_min_freq", _kilohertz),
+        "max_frequency_hz": files.fact(f"{FREQUENCY}/cpuinfo_max_freq", _kilohertz),
+        "boost": _boost(files),
+        "numa_nodes": fact(NODES, lambda: len(files.matching(f"{NODES}/node[0-9]*"))),
+    }
+
+
+def _model(text: str) -> str:
+    """Return the model's name; ARM kernels give numbers of implementer and part instead."""
+    found = fields(text)
+    if "model name" in found:
+        return found["model name"]
+    return f"implementer {found['CPU implementer']} part {found['CPU part']}"
+
+
+def _switch(text: str) -> bool:
+    return {"0": False, "1": True}[text]
+
+
+def _kilohertz(text: str) -> float:
+    return int(text) * 1e3
+
+
+def _governors(files: Files) -> str:
+    """Return the governor; of processors that differ, all of them."""
+    return ", ".join(
+        sorted({files.text(path) for path in files.matching(f"{CPUS}/cpu[0-9]*/cpufreq/scaling_governor")})
+    )
+
+
+def _boost(files: Files) -> Fact:
+    """Whether the clock may rise above its nominal value; Intel's driver states the opposite."""
+    if files.exists(NO_TURBO):
+        return files.fact(NO_TURBO, lambda text: not _switch(text))
+    return files.fact(BOOST, _switch)

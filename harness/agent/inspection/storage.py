@@ -1,0 +1,96 @@
+"""The file system behind each storage location: type, mount options, device, free space."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from harness.agent.inspection.facts import Fact, Files, fact
+from harness.agent.messages import Location
+
+MOUNTS = "/proc/self/mountinfo"
+# Options with a value that says how the file system works. Others (addr, username, upperdir…) name hosts, users, paths.
+TELLING_OPTIONS = {
+    "cache", "commit", "compress", "data", "errors", "msize", "nr_inodes", "proto", "rsize", "size", "stripe", "vers",
+    "wsize",
+}  # fmt: skip
+# Names that the kernel gives. Volumes and shares are named by people, often after hosts and users.
+KERNEL_DEVICE = re.compile(r"/dev/((sd|vd|xvd|hd|nvme|mmcblk|loop|md|pmem|zram|ram|dm-)[\w-]*|root)")
+NAMED_BY_KIND = re.compile(r"\w+")  # overlay, tmpfs, none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """One line of mountinfo (proc(5))."""
+
+    point: str
+    filesystem: str
+    device: str
+    options: tuple[str, ...]
+
+
+def inspect(files: Files, locations: Sequence[Location]) -> dict[str, Fact]:
+    """Return the facts of each location, `<location>.filesystem` and so on."""
+    found: dict[str, Fact] = {}
+    for location in locations:
+        for name, each in _location(files, location).items():
+            found[f"{location.name}.{name}"] = each
+    return found
+
+
+def _location(files: Files, location: Location) -> dict[str, Fact]:
+    path = location.path
+    return {
+        "filesystem": fact(MOUNTS, lambda: _mount_of(files, path).filesystem),
+        "options": fact(MOUNTS, lambda: list(_mount_of(files, path).options)),
+        "device": fact(MOUNTS, lambda: _mount_of(files, path).device),
+        "free_bytes": fact("statvfs", lambda: _free(path)),
+    }
+
+
+def _free(path: str) -> int:
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+def _mount_of(files: Files, path: str) -> Mount:
+    """Return the mount that a directory lies on: the longest mount point, of equal ones the last mounted."""
+    resolved = PurePosixPath(os.path.realpath(path, strict=True))
+    lines = files.text(MOUNTS).splitlines()
+    mounts = [mount for mount in map(parse, lines) if resolved.is_relative_to(mount.point)]
+    return max(enumerate(mounts), key=lambda each: (len(PurePosixPath(each[1].point).parts), each[0]))[1]
+
+
+def parse(line: str) -> Mount:
+    """Read a line of mountinfo: optional fields end at ` - `; white space in names is octal."""
+    before, _, after = line.partition(" - ")
+    point, options = before.split(" ")[4:6]
+    filesystem, device, *of_superblock = after.split(" ")
+    words = [*options.split(","), *",".join(of_superblock).split(",")]
+    return Mount(
+        point=_unescaped(point),
+        filesystem=filesystem,
+        device=_device(_unescaped(device)),
+        options=tuple(dict.fromkeys(word for word in words if _telling(word))),
+    )
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def _telling(option: str) -> bool:
+    name, _, value = option.partition("=")
+    return bool(name) and (not value or name in TELLING_OPTIONS)
+
+
+def _device(device: str) -> str:
+    """Return the device's name if a kernel gave it, else what sort of thing it is."""
+    if KERNEL_DEVICE.fullmatch(device) or NAMED_BY_KIND.fullmatch(device):
+        return device
+    if device.startswith("/dev/mapper/"):
+        return "device mapper"
+    return "network" if re.match(r"//|[^/]*[:@]", device) else "other"

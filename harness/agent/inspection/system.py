@@ -1,0 +1,81 @@
+"""The operating system: kernel, release, memory management, clock source, mitigations."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import platform
+import re
+import sys
+
+from harness.agent import versions
+from harness.agent.inspection.facts import Fact, Files, fact, fields
+
+VULNERABILITIES = "/sys/devices/system/cpu/vulnerabilities"
+CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0"
+HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
+
+
+def inspect(files: Files) -> dict[str, Fact]:
+    """Return the facts of the operating system."""
+    return {
+        "platform": fact("sys.platform", lambda: sys.platform),
+        "kernel": fact("uname -r", lambda: os.uname().release),
+        "machine": fact("uname -m", lambda: os.uname().machine),
+        "release": _release(files),
+        "libc": fact("confstr", lambda: versions.libc() or None),
+        "memory_bytes": files.fact("/proc/meminfo", _total_memory),
+        "page_size_bytes": fact("mmap", lambda: mmap.PAGESIZE),
+        "transparent_huge_pages": files.fact(f"{HUGE_PAGES}/enabled", _chosen),
+        "swappiness": files.fact("/proc/sys/vm/swappiness", int),
+        "clock_source": files.fact(f"{CLOCK_SOURCE}/current_clocksource"),
+        "mitigations": fact(VULNERABILITIES, lambda: _mitigations(files)),
+        "seccomp": files.fact("/proc/self/status", lambda text: _seccomp(fields(text)["Seccomp"])),
+        "speculative_store_bypass": files.fact(
+            "/proc/self/status", lambda text: fields(text)["Speculation_Store_Bypass"]
+        ),
+        "pressure_stall_information": fact("/proc/pressure", lambda: files.exists("/proc/pressure/cpu")),
+        "boot_id": boot_id(files),
+    }
+
+
+def boot_id(files: Files) -> Fact:
+    """Return the random identifier that the kernel gave this boot."""
+    return files.fact("/proc/sys/kernel/random/boot_id")
+
+
+def _release(files: Files) -> Fact:
+    path = next((each for each in ("/etc/os-release", "/usr/lib/os-release") if files.exists(each)), None)
+    if path is None:
+        return fact("platform", lambda: f"{platform.system()} {platform.release()}")
+    return files.fact(path, _pretty_name)
+
+
+def _pretty_name(text: str) -> str:
+    """Read os-release(5): shell-like assignments."""
+    found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return found["PRETTY_NAME"].strip("\"'")
+
+
+def _total_memory(text: str) -> int:
+    amount, unit = fields(text)["MemTotal"].split()
+    if unit != "kB":
+        raise ValueError(unit)
+    return int(amount) * 1024
+
+
+def _chosen(text: str) -> str:
+    """Return the bracketed word of `always [madvise] never`."""
+    found = re.search(r"\[(\w+)\]", text)
+    if found is None:
+        raise ValueError(text)
+    return found[1]
+
+
+def _mitigations(files: Files) -> dict[str, str]:
+    return {path.rpartition("/")[2]: files.text(path) for path in files.matching(f"{VULNERABILITIES}/*")}
+
+
+def _seccomp(mode: str) -> str:
+    """Name the mode as proc(5) does."""
+    return {"0": "disabled", "1": "strict", "2": "filter"}[mode]

@@ -1,0 +1,153 @@
+/* STREAM's triad. McCalpin, "Memory Bandwidth and Machine Balance", IEEE TCCA Newsletter, December 1995. */
+#include "overhead_probe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "threads.h"
+
+typedef struct {
+    double *a, *b, *c;
+    int64_t length; /* of each array */
+    int32_t threads;
+    int64_t passes;
+    double *seconds;
+    lock_t lock;
+    condition_t changed;
+    int32_t started; /* 0: wait, 1: go, -1: a thread could not be started, end */
+    int32_t waiting;
+    int64_t rounds; /* of the barrier */
+} team_t;
+
+typedef struct {
+    team_t *team;
+    int32_t index;
+    int32_t correct;
+} worker_t;
+
+static void barrier(team_t *team)
+{
+    lock_acquire(&team->lock);
+    int64_t round = team->rounds;
+    if (++team->waiting == team->threads) {
+        team->waiting = 0;
+        team->rounds++;
+        condition_wake_all(&team->changed);
+    } else {
+        while (team->rounds == round)
+            condition_wait(&team->changed, &team->lock);
+    }
+    lock_release(&team->lock);
+}
+
+static void tell(team_t *team, int32_t started)
+{
+    lock_acquire(&team->lock);
+    team->started = started;
+    condition_wake_all(&team->changed);
+    lock_release(&team->lock);
+}
+
+static int32_t wait_for_start(team_t *team)
+{
+    lock_acquire(&team->lock);
+    while (team->started == 0)
+        condition_wait(&team->changed, &team->lock);
+    int32_t started = team->started;
+    lock_release(&team->lock);
+    return started;
+}
+
+static void triad(double *restrict a, const double *restrict b, const double *restrict c, int64_t length)
+{
+    for (int64_t i = 0; i < length; i++)
+        a[i] = b[i] + 3.0 * c[i];
+}
+
+/* The thread that uses a part of the arrays is the first to touch it, so that its pages lie on the thread's node. */
+static void touch(double *a, double *b, double *c, int64_t length)
+{
+    for (int64_t i = 0; i < length; i++) {
+        a[i] = 0.0;
+        b[i] = 1.0;
+        c[i] = 2.0;
+    }
+}
+
+static int32_t all_seven(const double *a, int64_t length)
+{
+    for (int64_t i = 0; i < length; i++)
+        if (a[i] != 7.0)
+            return 0;
+    return 1;
+}
+
+static THREAD_RESULT work(void *argument)
+{
+    worker_t *worker = argument;
+    team_t *team = worker->team;
+    if (wait_for_start(team) < 0)
+        return 0;
+    int64_t first = team->length * worker->index / team->threads;
+    int64_t length = team->length * (worker->index + 1) / team->threads - first;
+    double *a = team->a + first, *b = team->b + first, *c = team->c + first;
+    touch(a, b, c, length);
+    for (int64_t pass = 0; pass < team->passes; pass++) {
+        barrier(team);
+        int64_t start = clock_now();
+        triad(a, b, c, length);
+        barrier(team);
+        if (worker->index == 0)
+            team->seconds[pass] = clock_seconds(clock_now() - start);
+    }
+    worker->correct = all_seven(a, length);
+    return 0;
+}
+
+/* The calling thread is worker 0: with one thread none is created. */
+static int32_t run(team_t *team, worker_t *workers, thread_t *handles)
+{
+    int32_t started = 1;
+    int error = 0;
+    for (int32_t i = 0; i < team->threads; i++)
+        workers[i] = (worker_t){team, i, 0};
+    while (started < team->threads && !error) {
+        error = thread_start(&handles[started], work, &workers[started]);
+        if (!error)
+            started++;
+    }
+    tell(team, error ? -1 : 1);
+    if (!error)
+        work(&workers[0]);
+    for (int32_t i = 1; i < started; i++)
+        thread_join(handles[i]);
+    if (error)
+        return -error;
+    for (int32_t i = 0; i < team->threads; i++)
+        if (!workers[i].correct)
+            return -EIO;
+    return 0;
+}
+
+int32_t probe_triad(int64_t samples, int64_t bytes, int32_t threads, double *seconds)
+{
+    if (samples < 1 || threads < 1 || bytes < (int64_t)sizeof(double) * threads)
+        return -EINVAL;
+    team_t team = {.length = bytes / (int64_t)sizeof(double), .threads = threads, .passes = samples,
+                   .seconds = seconds, .lock = LOCK_INITIAL, .changed = CONDITION_INITIAL};
+    worker_t *workers = malloc(sizeof(worker_t) * (size_t)threads);
+    thread_t *handles = malloc(sizeof(thread_t) * (size_t)threads);
+    team.a = malloc((size_t)bytes);
+    team.b = malloc((size_t)bytes);
+    team.c = malloc((size_t)bytes);
+    int32_t status = -ENOMEM;
+    if (workers && handles && team.a && team.b && team.c)
+        status = run(&team, workers, handles);
+    free(team.a);
+    free(team.b);
+    free(team.c);
+    free(handles);
+    free(workers);
+    return status;
+}

@@ -1,0 +1,69 @@
+/* System calls and the creation of processes (POSIX). */
+#ifndef _WIN32
+#define _GNU_SOURCE
+#include "overhead_probe.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+int32_t probe_syscall(int64_t samples, int64_t calls, double *seconds)
+{
+    if (calls < 1)
+        return -EINVAL;
+    for (int64_t sample = 0; sample < samples; sample++) {
+        int64_t start = clock_now();
+        for (int64_t call = 0; call < calls; call++)
+            syscall(SYS_getppid);
+        seconds[sample] = clock_seconds(clock_now() - start) / (double)calls;
+    }
+    return 0;
+}
+
+static int wait_for(pid_t child)
+{
+    while (waitpid(child, 0, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+int32_t probe_fork(int64_t samples, double *seconds)
+{
+    for (int64_t sample = 0; sample < samples; sample++) {
+        int64_t start = clock_now();
+        pid_t child = fork();
+        if (child == 0)
+            _exit(0);
+        if (child < 0)
+            return -errno;
+        int error = wait_for(child);
+        if (error)
+            return error;
+        seconds[sample] = clock_seconds(clock_now() - start);
+    }
+    return 0;
+}
+
+int32_t probe_vfork(int64_t samples, double *seconds)
+{
+    for (int64_t sample = 0; sample < samples; sample++) {
+        int64_t start = clock_now();
+        pid_t child = vfork();
+        if (child == 0)
+            _exit(0);
+        if (child < 0)
+            return -errno;
+        int error = wait_for(child);
+        if (error)
+            return error;
+        seconds[sample] = clock_seconds(clock_now() - start);
+    }
+    return 0;
+}
+
+#endif

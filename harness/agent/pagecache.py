@@ -1,0 +1,50 @@
+"""Drops single files from the page cache, and tells whether they are gone: no root needed, nobody else disturbed."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.agent.task import Unsupported
+
+
+def write_back(paths: Iterable[Path]) -> None:
+    """Have the files' data written to the disk: pages that differ from it cannot be dropped."""
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def drop(paths: Iterable[Path]) -> int:
+    """Drop the files' pages; return how many files have pages in memory all the same.
+
+    Raises Unsupported where the operating system has no way to do it, OSError as the file system does.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        raise Unsupported("this operating system has no way to drop a file's pages")
+    return sum(1 for path in paths if _drop(path))
+
+
+def _drop(path: Path) -> bool:
+    with path.open("r+b") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            return False
+        with mmap.mmap(file.fileno(), size) as memory:
+            return _resident(memory, size)
+
+
+def _resident(memory: mmap.mmap, size: int) -> bool:
+    """Whether any page of a mapped file is in memory (mincore(2)); mapping it has read none."""
+    pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+    start = ctypes.c_char.from_buffer(memory)
+    libc = ctypes.CDLL(None, use_errno=True)
+    status = libc.mincore(ctypes.c_void_p(ctypes.addressof(start)), ctypes.c_size_t(size), pages)
+    del start  # an exported buffer keeps the mapping from being closed
+    if status != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "mincore")
+    return any(page & 1 for page in pages)

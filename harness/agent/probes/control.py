@@ -1,0 +1,75 @@
+"""Controls: what must come out equal on every platform of a host, and what must come out as it was planted.
+
+`fma` is a chain of dependent multiply-adds in registers: no memory, no kernel, no driver, so only the clock frequency
+and the share of a CPU that the platform grants can change it. Where it differs, the pair of platforms is not
+comparable. Its samples last half a second or more: a container's CPU limit freezes the process for parts of each
+100 ms, which shorter samples show in their tail only.
+
+`delay` is a busy wait of a known length: the whole way from clock to report must give that length back.
+"""
+
+from __future__ import annotations
+
+from harness.agent.helper import loops
+from harness.agent.loops import Loops, clock_metric, loop_metric
+from harness.agent.task import Context, Outcome, Task
+
+UNIT = 10**9  # `fma_seconds` is the time of this many multiply-adds
+TRIAL_CALLS = 100_000  # well under a millisecond: most trials fit between two freezes of a CPU limit
+TRIALS = 20
+MARGIN = 1.1  # a sample is made this much longer than asked for
+UNFUSED = "no fused multiply-add here: control.fma measured a multiplication and an addition"
+
+
+def run_fma(context: Context) -> Outcome:
+    """Measure `fma_seconds`: seconds per 1e9 multiply-adds, whatever number of them makes a sample long enough."""
+    timed = loops("fma")
+    calls, warm_up = _calibrate(timed, context.number("sample_seconds"))
+    total = context.integer("samples")
+    elapsed = [warm_up]
+    for done in range(1, total + 1):
+        elapsed += timed.fma(1, calls)
+        context.progress(done, total, "")
+    values = [seconds / calls * UNIT for seconds in elapsed]
+    metric = loop_metric("fma_seconds", timed, values, warmup=1)
+    warnings = timed.warnings if timed.fused else (*timed.warnings, UNFUSED)
+    return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=warnings)
+
+
+def run_delay(context: Context) -> Outcome:
+    """Measure `delay_seconds`: what the clock says about a busy wait of `microseconds`."""
+    timed = loops("spin")
+    warmup = context.integer("warmup")
+    samples = warmup + context.integer("samples")
+    seconds = timed.spin(samples, 1000 * context.integer("microseconds"))
+    metric = loop_metric("delay_seconds", timed, seconds, warmup=warmup)
+    return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
+
+
+def _calibrate(timed: Loops, at_least: float) -> tuple[int, float]:
+    """Return how many multiply-adds take `at_least` seconds at full speed, and what a first sample of them took.
+
+    The fastest of some short trials is full speed, whatever else runs and whatever limit holds. A first sample that
+    is too short all the same (the clock rose since) is repeated with more.
+    """
+    speed = TRIAL_CALLS / min(timed.fma(TRIALS, TRIAL_CALLS))
+    calls = int(MARGIN * at_least * speed) + 1
+    while (elapsed := timed.fma(1, calls)[0]) < at_least:
+        calls = int(MARGIN * calls * at_least / elapsed) + 1
+    return calls, elapsed
+
+
+TASKS = {
+    "fma": Task(
+        summary="A chain of dependent multiply-adds in registers: clock frequency and CPU share, nothing else.",
+        run=run_fma,
+        params={"samples": 5, "sample_seconds": 0.5},
+        seconds=4.0,
+    ),
+    "delay": Task(
+        summary="A busy wait of a known length, which the analysis must find again.",
+        run=run_delay,
+        params={"microseconds": 1000, "samples": 200, "warmup": 20},
+        seconds=0.5,
+    ),
+}

@@ -1,0 +1,67 @@
+"""The way into the kernel: a system call, the creation of threads and processes.
+
+What is timed is chosen to be the same work on every platform:
+
+- `syscall` is getppid through syscall(2): it does nothing in the kernel but cross into it and back, no libc caches it
+  and no vDSO answers it, so it shows what seccomp filters, mitigations and a sandbox add to each call.
+- `spawn` of kind `thread` is the creation and the join of a thread that does nothing.
+- `spawn` of kind `process` is vfork, _exit and wait: the process alone. No program is started, since its loading
+  (libc, dynamic linker, file system) differs between images; and no memory is copied, so the interpreter's size does
+  not matter.
+- `spawn` of kind `fork` is fork, _exit and wait: what a loader's worker processes cost. It copies this process's page
+  tables, so it grows with the interpreter's memory, which stacks of one lock file share.
+"""
+
+from __future__ import annotations
+
+import os
+
+from harness.agent.helper import NativeHelper, loops
+from harness.agent.loops import clock_metric, loop_metric
+from harness.agent.task import Context, Outcome, Task, Unsupported
+
+POSIX = hasattr(os, "fork")
+
+
+def run_syscall(context: Context) -> Outcome:
+    """Measure `syscall_seconds`: one getppid; a sample is the mean of `calls` back to back."""
+    if not POSIX:
+        raise Unsupported("driver.syscall has no loop for this operating system yet: leave it out of the profile")
+    timed = loops("syscall")
+    warmup = context.integer("warmup")
+    seconds = timed.syscall(warmup + context.integer("samples"), context.integer("calls"))
+    metric = loop_metric("syscall_seconds", timed, seconds, warmup=warmup)
+    return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
+
+
+def run_spawn(context: Context) -> Outcome:
+    """Measure `spawn_seconds` by kind: from the start of a thread or process until its end has been awaited."""
+    timed = loops("thread")
+    kinds = {"thread": timed.thread}
+    if POSIX:
+        kinds["fork"] = timed.fork
+        if isinstance(timed, NativeHelper):
+            kinds["process"] = timed.vfork
+    warmup = context.integer("warmup")
+    metrics = []
+    for done, (kind, spawn) in enumerate(kinds.items(), start=1):
+        seconds = spawn(warmup + context.integer("samples"))
+        metrics.append(loop_metric("spawn_seconds", timed, seconds, warmup=warmup, kind=kind))
+        context.progress(done, len(kinds), kind)
+    return Outcome(metrics=(*metrics, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
+
+
+TASKS = {
+    "syscall": Task(
+        summary="The cheapest real system call: what crossing into the kernel and back costs.",
+        run=run_syscall,
+        params={"samples": 200, "calls": 10_000, "warmup": 20},
+        seconds=0.5,
+    ),
+    "spawn": Task(
+        summary="Creation and end of a thread and of a process.",
+        run=run_spawn,
+        params={"samples": 300, "warmup": 20},
+        seconds=1.0,
+    ),
+}

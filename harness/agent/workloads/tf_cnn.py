@@ -1,0 +1,202 @@
+"""tf_cnn_benchmarks of tensorflow/benchmarks: the real program, from a checkout at the pinned commit."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+import types
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harness.agent.messages import Scalar
+from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
+from harness.agent.workloads.steps import Recorder, outcome
+from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, checkout_commit, launch
+
+# Under upstream's flag names. What is 0 in OWN_DEFAULT is not passed: upstream then decides.
+PARAMS: Mapping[str, Scalar] = {
+    "batch_size": 32,
+    "num_batches": 20,
+    "num_warmup_batches": 5,
+    "variable_update": "parameter_server",
+    "use_fp16": False,
+    "xla": False,
+    "forward_only": False,
+    "num_intra_threads": 0,
+    "num_inter_threads": 0,
+    "init_learning_rate": 0.0,
+}
+OWN_DEFAULT = ("num_intra_threads", "num_inter_threads", "init_learning_rate")
+
+# On synthetic images (mean 127) these diverge at their own learning rate within a few steps, and a training that
+# computes with infinities is no workload. The same operations at this rate stay finite.
+DIVERGING = ("lenet", "alexnet", "overfeat", "vgg11", "vgg16", "vgg19")
+TAME_RATE = 1e-7
+
+# Seconds of one invocation with these parameters on 2 CPU cores (a rough expectation), by data set and model.
+IMAGENET: Mapping[str, float] = {
+    "trivial": 10,
+    "lenet": 10,
+    "alexnet": 120,
+    "googlenet": 150,
+    "overfeat": 300,
+    "vgg11": 600,
+    "vgg16": 1000,
+    "vgg19": 1200,
+    "resnet50": 400,
+    "resnet50_v1.5": 450,
+    "resnet50_v2": 400,
+    "resnet101": 700,
+    "inception3": 500,
+    "inception4": 1000,
+}
+CIFAR10: Mapping[str, float] = {
+    "trivial": 10,
+    "alexnet": 12,
+    "resnet20": 15,
+    "resnet20_v2": 15,
+    "resnet32": 20,
+    "resnet56": 30,
+    "resnet110": 60,
+}
+DATA = {"imagenet": IMAGENET, "cifar10": CIFAR10}
+
+_CONTRIB = "needs tf.contrib, which TensorFlow 2 does not have"
+_MODELS = "needs the repository tensorflow/models, which no stack contains"
+_DENSENET = "fails in upstream's own code"
+_OFFICIAL = [f"official_resnet{depth}{suffix}" for depth in (18, 34, 50, 101, 152, 200) for suffix in ("", "_v2")]
+BROKEN: Mapping[str, str] = {
+    **dict.fromkeys(("mobilenet", "nasnet", "nasnetlarge", "ssd300"), _CONTRIB),
+    **dict.fromkeys([*_OFFICIAL, "ncf"], _MODELS),
+    **dict.fromkeys(("densenet40_k12", "densenet100_k12", "densenet100_k24"), _DENSENET),
+    "deepspeech2": "takes minutes to start and is no image model",
+}
+
+
+def run(context: Context) -> Outcome:
+    """Run the model that the task's entry names.
+
+    Raises Unsupported for a model or device that upstream can't do, Unavailable where the stack lacks a package.
+    """
+    model = context.spec.entry.partition(".")[2]
+    flags = command_flags(model, context.spec.device, context.params)
+    checkout = Path(context.spec.resources["tf_benchmarks"])
+    tensorflow, import_seconds = _import_tensorflow()
+    versions = _versions(tensorflow, checkout)
+    if context.spec.device != "cpu" and not tensorflow.config.list_physical_devices("GPU"):
+        return _failed("TensorFlow lists no GPU: its CUDA libraries or the driver are not visible here.", versions)
+    recorder = Recorder(
+        warmup=context.integer("num_warmup_batches"),
+        batches=context.integer("num_batches"),
+        progress=context.progress,
+    )
+    try:
+        images_per_second = launch(checkout, flags, recorder.add)
+    except LaunchError as error:
+        return _failed(str(error), versions)
+    return outcome(
+        recorder,
+        images_per_second=images_per_second,
+        import_seconds=import_seconds,
+        versions=versions,
+        warnings=_warnings(versions["tensorflow/benchmarks"]),
+    )
+
+
+def command_flags(model: str, device: str, params: Mapping[str, Scalar]) -> list[str]:
+    """Return the command line of tf_cnn_benchmarks.py. Raises Unsupported for what upstream can't run."""
+    if model in BROKEN:
+        msg = f"tf_cnn {model} {BROKEN[model]}. Choose another model."
+        raise Unsupported(msg)
+    data_name = str(params["data_name"])
+    if model not in DATA.get(data_name, {}):
+        data_sets = " or ".join(name for name, models in DATA.items() if model in models)
+        msg = f"tf_cnn {model} is not made for data_name {data_name}. Set data_name to {data_sets}."
+        raise Unsupported(msg)
+    given = {name: value for name, value in params.items() if not (name in OWN_DEFAULT and value == 0)}
+    flags = {"model": model, **_device_flags(device), **given}
+    return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
+
+
+def _device_flags(device: str) -> dict[str, Scalar]:
+    if device == "cpu":
+        return {"device": "cpu", "data_format": "NHWC", "local_parameter_device": "cpu"}
+    if device == "cuda:0":
+        return {"device": "gpu", "data_format": "NCHW", "local_parameter_device": "gpu", "num_gpus": 1}
+    msg = f"tf_cnn runs on cpu and cuda:0, not on {device}. Make the GPU the first by CUDA_VISIBLE_DEVICES."
+    raise Unsupported(msg)
+
+
+def _import_tensorflow() -> tuple[Any, float]:
+    """Import TensorFlow the way upstream needs it and return it with the seconds that its import took.
+
+    Upstream is written for Keras 2: from TensorFlow 2.16 on that is tf_keras, asked for before the import. Up to 2.10
+    the module variable_v1, from which upstream takes one class, does not exist: it gets an alias.
+    """
+    if find_spec("tensorflow") is None:
+        msg = "This stack has no TensorFlow. Run the task on a stack that has it."
+        raise Unavailable(msg)
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    started = time.perf_counter()
+    tensorflow = importlib.import_module("tensorflow")
+    seconds = time.perf_counter() - started
+    if _release(tensorflow.__version__) >= (2, 16) and find_spec("tf_keras") is None:
+        msg = f"TensorFlow {tensorflow.__version__} runs tf_cnn with tf_keras only. Add tf_keras to the stack."
+        raise Unavailable(msg)
+    if _release(tensorflow.__version__) <= (2, 10):
+        _alias_variable_v1()
+    return tensorflow, seconds
+
+
+def _release(text: str) -> tuple[int, int]:
+    major, minor, *_ = text.split(".")
+    return int(major), int(minor)
+
+
+def _alias_variable_v1() -> None:
+    ops = importlib.import_module("tensorflow.python.ops")
+    alias: Any = types.ModuleType("tensorflow.python.ops.variable_v1")
+    alias.VariableV1 = importlib.import_module("tensorflow.python.ops.variables").VariableV1
+    sys.modules[alias.__name__] = alias
+    ops.variable_v1 = alias  # type: ignore[attr-defined]  # what `from tensorflow.python.ops import variable_v1` reads
+
+
+def _versions(tensorflow: Any, checkout: Path) -> dict[str, str]:  # noqa: ANN401 - a module
+    found = {"tensorflow": str(tensorflow.__version__), "tensorflow/benchmarks": checkout_commit(checkout) or "unknown"}
+    for package in ("tf_keras", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _warnings(commit: str) -> tuple[str, ...]:
+    if commit == UPSTREAM_COMMIT:
+        return ()
+    return (f"tensorflow/benchmarks is at {commit}, not at the pinned {UPSTREAM_COMMIT[:12]}: compare with care.",)
+
+
+def _failed(reason: str, versions: Mapping[str, str]) -> Outcome:
+    return Outcome(metrics=(), versions=versions, status="failed", reason=reason)
+
+
+def _task(model: str) -> Task:
+    data_name = next((name for name, models in DATA.items() if model in models), "imagenet")
+    return Task(
+        summary=f"Training steps of tf_cnn_benchmarks' {model} on synthetic data.",
+        run=run,
+        params={**PARAMS, "data_name": data_name, "init_learning_rate": TAME_RATE if model in DIVERGING else 0.0},
+        framework="tensorflow",
+        devices=("cpu", "cuda"),
+        resources=("tf_benchmarks",),
+        seconds=DATA[data_name].get(model, 1.0),
+    )
+
+
+TASKS: Mapping[str, Task] = {model: _task(model) for model in (*IMAGENET, *CIFAR10, *BROKEN)}

@@ -1,0 +1,51 @@
+"""What a platform could or could not do: whole platforms that are not there, and cells that did not end `ok`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from harness.agent.messages import CellResult
+from harness.analysis.model import Capability
+from harness.matrix.cells import SECOND_ARM
+from harness.results.bundle import Bundle
+
+PLATFORM = "platform"  # what a row is about when it is the platform itself
+
+
+def capabilities(bundle: Bundle) -> tuple[Capability, ...]:
+    """Return one row for each unavailable platform, and for each platform, stack, task and status that is not ok.
+
+    Both arms of the baseline and all blocks of a cell share a row; its reason is the first one given, and says in
+    how many blocks it was so where others went well. Cells of an unavailable platform are in the platform's row.
+    """
+    records = bundle.manifest.platforms
+    gone = {name: record.reason for name, record in sorted(records.items()) if not record.available}
+    rows = [_row(name, PLATFORM, "unavailable", reason) for name, reason in gone.items()]
+    cells: dict[tuple[str, str], list[CellResult]] = defaultdict(list)
+    for result in bundle.invocations:
+        platform = result.platform.removesuffix(SECOND_ARM)
+        if platform not in gone:
+            cells[platform, f"{result.stack}/{result.task}"].append(result)
+    for (platform, what), results in sorted(cells.items()):
+        rows.extend(_of_cell(platform, what, results))
+    return tuple(rows)
+
+
+def _of_cell(platform: str, what: str, results: Sequence[CellResult]) -> list[Capability]:
+    by_status: dict[str, list[CellResult]] = defaultdict(list)
+    for result in results:
+        by_status[result.status].append(result)
+    by_status.pop("ok", None)
+    return [
+        _row(platform, what, status, _reason(those, of=len(results))) for status, those in sorted(by_status.items())
+    ]
+
+
+def _reason(those: Sequence[CellResult], *, of: int) -> str:
+    share = f" ({len(those)} of {of} invocations)" if len(those) < of else ""
+    return f"{those[0].reason}{share}"
+
+
+def _row(platform: str, what: str, status: str, reason: str) -> Capability:
+    return Capability(platform=platform, what=what, status=status, value=None, reason=reason)

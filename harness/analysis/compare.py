@@ -1,0 +1,159 @@
+"""Comparisons of one run: every platform against the baseline, and the rule that stops a task by precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from harness.agent.messages import CellResult
+from harness.analysis.confounders import CONTROL, Control, SoftwareDifferences, judge_control
+from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, verdict
+from harness.analysis.frame import frame, frame_of, medians
+from harness.analysis.model import Comparison
+from harness.analysis.pairing import Pair, arms, pairs
+from harness.results.bundle import Bundle, Manifest, read
+
+DESCRIPTIVE = frozenset({"clock_seconds"})  # describe the instrument: kept, never compared
+ONCE_AN_INVOCATION = frozenset({"startup_seconds", "import_seconds"})  # too few values to steer a run by
+
+
+def compare(bundle: Bundle) -> tuple[Comparison, ...]:
+    """Compare every platform of a bundle with its baseline, quantity by quantity.
+
+    All platforms of one bundle are interleaved in blocks, so differences are paired by block (`paired` is true).
+    The baseline's value is that of its first arm alone: averaging both arms would give the baseline less noise
+    than the platform has, and tie the noise floor (second arm against first) to the ratio it is to judge.
+    """
+    return compare_medians(bundle, medians(frame([bundle])), bundle.manifest.plan.baseline)
+
+
+def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple[Comparison, ...]:
+    """As `compare`, with the bundle's medians (`harness.analysis.frame.medians`) and any platform as baseline."""
+    level = interval_level(bundle.manifest)
+    found = [pair for pair in pairs(arms(table), baseline) if pair.quantity.metric not in DESCRIPTIVE]
+    estimates = [estimated(pair, level) for pair in found]
+    controls = _controls(found, estimates)
+    software = SoftwareDifferences(bundle)
+    return tuple(
+        _comparison(
+            pair,
+            estimate,
+            baseline=baseline,
+            level=level,
+            control=controls[pair.platform],
+            software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
+        )
+        for pair, estimate in zip(found, estimates, strict=True)
+    )
+
+
+def interval_level(manifest: Manifest) -> float:
+    """Return the confidence level of each single interval, so that all of a run's looks together keep 95%.
+
+    A task that stops by precision is examined after each of `looks` blocks, K times at most. By Bonferroni's
+    inequality, intervals of level 1 - 0.05/K cover at all K looks at once with 95% or more, so also at the one at
+    which the task stopped. A run without precision looks once.
+    """
+    return 1 - (1 - LEVEL) / looks(manifest)
+
+
+def looks(manifest: Manifest) -> int:
+    """Return how often a run may look whether a task's intervals are narrow enough; 1 where it does not ask."""
+    plan = manifest.plan
+    return max(1, len(plan.looks)) if plan.precision is not None else 1
+
+
+def settled_in(folder: Path, cells: Collection[str], precision: float) -> bool:
+    """Read the bundle of a run that is under way and say whether these cells, all of one task, are settled."""
+    bundle = read(folder)
+    chosen = [result for result in bundle.invocations if result.cell in cells]
+    level = interval_level(bundle.manifest)
+    return all(
+        settled(chosen, task=task, baseline=bundle.manifest.plan.baseline, precision=precision, level=level)
+        for task in {result.task for result in chosen}
+    )
+
+
+def settled(
+    invocations: Sequence[CellResult], *, task: str, baseline: str, precision: float, level: float = LEVEL
+) -> bool:
+    """Say whether every platform's interval of every metric of `task` is narrower than ±`precision`.
+
+    The half width of the interval on the log scale must be below `precision` (0.02 = 2%). Metrics that describe the
+    instrument or have one value an invocation (`clock_seconds`, `startup_seconds`, `import_seconds`) don't count. A
+    task with nothing to compare is settled: more blocks would change nothing.
+    """
+    samples = frame_of(result for result in invocations if result.task == task)
+    ignored = DESCRIPTIVE | ONCE_AN_INVOCATION
+    found = [pair for pair in pairs(arms(medians(samples)), baseline) if pair.quantity.metric not in ignored]
+    return all(_half_width(estimated(pair, level)) < precision for pair in found)
+
+
+def estimated(pair: Pair, level: float) -> Estimate:
+    """Estimate a pair's cost ratio."""
+    return paired(pair.baseline, pair.values, better=pair.quantity.better, level=level)
+
+
+def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Control]:
+    """Return for each platform what the control probe says about it against the baseline."""
+    measured: dict[str, list[Estimate]] = {pair.platform: [] for pair in found}
+    for pair, estimate in zip(found, estimates, strict=True):
+        if pair.quantity.task.partition("[")[0] == CONTROL:
+            measured[pair.platform].append(estimate)
+    return {platform: judge_control(answers) for platform, answers in measured.items()}
+
+
+def _comparison(
+    pair: Pair, estimate: Estimate, *, baseline: str, level: float, control: Control, software: tuple[str, ...]
+) -> Comparison:
+    noise = _noise(pair, level)
+    floor = abs(noise.ratio - 1) if noise else None
+    quantity = pair.quantity
+    return Comparison(
+        task=quantity.task,
+        metric=quantity.metric,
+        dims=pair.dims,
+        unit=quantity.unit,
+        stack=quantity.stack,
+        device=quantity.device,
+        baseline=baseline,
+        platform=pair.platform,
+        slowdown=estimate.ratio,
+        ci95=estimate.interval,
+        verdict=verdict(estimate, floor),
+        blocks=estimate.blocks,
+        paired=True,
+        noise_floor=floor,
+        mde=minimal_effect(estimate, level),
+        comparable=control.comparable,
+        confounders=(*control.remarks, *_noise_remarks(noise), *software),
+        baseline_value=geometric_mean(pair.baseline),
+        platform_value=geometric_mean(pair.values),
+        noise_ci95=noise.interval if noise else (None, None),
+    )
+
+
+def _noise(pair: Pair, level: float) -> Estimate | None:
+    """Estimate the baseline's second arm against its first: the same thing twice, so its ratio is noise (A/A)."""
+    if not len(pair.first_arm):
+        return None
+    return paired(pair.first_arm, pair.second_arm, better=pair.quantity.better, level=level)
+
+
+def _noise_remarks(noise: Estimate | None) -> tuple[str, ...]:
+    if noise is None:
+        return ("A/A: the baseline has no second arm here, so the noise floor is not known",)
+    if noise.resolved:
+        low, high = noise.interval
+        return (f"A/A: the baseline differs from itself by {noise.ratio - 1:+.1%} [{low:.3f}, {high:.3f}]",)
+    return ()
+
+
+def _half_width(estimate: Estimate) -> float:
+    """Return half the interval's width on the log scale, infinite where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return math.inf
+    return (estimate.high - estimate.low) / 2

@@ -1,0 +1,135 @@
+"""What else differs between two platforms of one run: environments side by side, software, the control's answer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.agent.messages import CellResult
+from harness.analysis.estimate import Estimate
+from harness.analysis.frame import MEASURED
+from harness.matrix.cells import SECOND_ARM
+from harness.results.bundle import Bundle, Manifest
+
+CONTROL = "control.fma"
+CONTROL_TOLERANCE = 0.02  # clocks and processor shares that differ by more make a pair not comparable
+MAX_TEXT = 200  # of one value shown side by side
+
+VOLATILE = frozenset({"boot_id", "free_bytes"})  # last parts of inspection keys that say nothing of a platform
+
+Environments = Mapping[str, Mapping[str, str]]
+Versions = Mapping[tuple[str, str, str], Mapping[str, str]]  # (platform, stack, task) → name → version
+
+
+def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return an inspection as dotted names and texts.
+
+    A fact, `{"value": …, "source": …}`, is its value; what could not be read is left out.
+    """
+    found: dict[str, str] = {}
+    for name, item in data.items():
+        value = item.get("value") if isinstance(item, Mapping) and "source" in item else item
+        if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            value = {str(number): each for number, each in enumerate(value)}
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        elif value not in (None, "", []):
+            found[f"{prefix}{name}"] = _shown(value)
+    return found
+
+
+def environments(manifest: Manifest) -> dict[str, dict[str, str]]:
+    """Return the flat inspection of every platform that is there."""
+    return {name: flat(record.inspection) for name, record in manifest.platforms.items() if record.available}
+
+
+def differences(found: Environments) -> dict[str, dict[str, str]]:
+    """Return key → platform → value for the keys whose value differs; "" where a platform reports none."""
+    inspected = {name: environment for name, environment in found.items() if environment}
+    keys = sorted({key for environment in inspected.values() for key in environment})
+    rows = {key: {name: environment.get(key, "") for name, environment in inspected.items()} for key in keys}
+    return {key: row for key, row in rows.items() if len(set(row.values())) > 1 and not _is_volatile(key)}
+
+
+def versions(invocations: Iterable[CellResult]) -> Versions:
+    """Return what the invocations of each platform, stack and task say of their software."""
+    found: defaultdict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
+    for result in invocations:
+        if result.status in MEASURED:
+            platform = result.platform.removesuffix(SECOND_ARM)
+            shown = {name: _shown(text) for name, text in result.versions.items()}
+            found[platform, result.stack, result.task].update(shown)
+    return found
+
+
+class SoftwareDifferences:
+    """Says, for one pair of platforms, in which software they differ."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._stacks = bundle.manifest.stacks
+        self._versions = versions(bundle.invocations)
+
+    def lines(self, stack: str, task: str, baseline: str, platform: str) -> tuple[str, ...]:
+        """Return one line for each difference, `python: 3.11.2 on native, 3.11.9 on docker`."""
+        ours, theirs = (self._facts(stack, task, name) for name in (baseline, platform))
+        return tuple(
+            f"{key}: {ours[key]} on {baseline}, {theirs[key]} on {platform}"
+            for key in sorted(ours.keys() & theirs.keys())
+            if ours[key] != theirs[key]
+        )
+
+    def _facts(self, stack: str, task: str, platform: str) -> dict[str, str]:
+        return {**self._locked(stack, platform), **self._versions.get((platform, stack, task), {})}
+
+    def _locked(self, stack: str, platform: str) -> dict[str, str]:
+        """Return the digest of the lock file that the platform's stack was installed from, where it is known."""
+        platforms = self._stacks.get(stack, {}).get("platforms")
+        provenance = platforms.get(platform) if isinstance(platforms, dict) else None
+        digest = provenance.get("lock_sha256") if isinstance(provenance, dict) else None
+        return {"lock file": _shown(digest)} if digest else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """What control.fma says about a pair of platforms: whether they compare at all, and what a reader must know."""
+
+    comparable: bool
+    remarks: tuple[str, ...] = ()
+
+
+def judge_control(estimates: Sequence[Estimate]) -> Control:
+    """Judge a pair of platforms by the control's ratios between them.
+
+    Not comparable when an interval lies wholly outside ±2%. An interval that is neither inside nor outside cannot
+    tell: the pair stays comparable, with a remark that says so.
+    """
+    if not estimates:
+        return _unassured("was not measured on both")
+    worst = max(estimates, key=lambda each: abs(each.log_ratio))
+    low, high = worst.interval
+    if low is None or high is None:
+        return _unassured(f"has no interval ({worst.ratio:.3f})")
+    text = f"{worst.ratio:.3f} [{low:.3f}, {high:.3f}]"
+    if low > 1 + CONTROL_TOLERANCE or high < 1 / (1 + CONTROL_TOLERANCE):
+        remark = f"{CONTROL} differs: {text}; the two do not get the same clock or share of the processor"
+        return Control(comparable=False, remarks=(remark,))
+    if low < 1 / (1 + CONTROL_TOLERANCE) or high > 1 + CONTROL_TOLERANCE:
+        return _unassured(f"cannot tell within {CONTROL_TOLERANCE:.0%}: {text}")
+    return Control(comparable=True)
+
+
+def _unassured(finding: str) -> Control:
+    return Control(comparable=True, remarks=(f"{CONTROL} {finding}: an equal clock is not assured",))
+
+
+def _is_volatile(key: str) -> bool:
+    return key.rpartition(".")[2] in VOLATILE
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

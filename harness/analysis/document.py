@@ -1,0 +1,238 @@
+"""report.json: everything that a report shows, as plain JSON data.
+
+`report_json` is the only way from an analysis to a page: a page is rendered from this document alone, so every
+number on it is here. All numbers are finite; where a number could not be had the value is null. Fields are added,
+never renamed. For an example, `tests/synthetic.py` writes a bundle: `report_json(analyse(bundle), bundle)`.
+
+An excerpt (ratios are platform / baseline in cost, above 1 the platform is worse; `noise_floor` and `mde` are
+relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their interval)::
+
+    {"schema": 1,
+     "run": {"id": "synthetic", "created": "2026-01-01T00:00:00Z", "seed": 1, "profile": "quick",
+             "tool_version": "0.1.0", "boot_id": "…", "fingerprint": "<sha256 of the journal>", "blocks": 8,
+             "invocations": 120, "samples": 6000, "seconds": 913.2, "precision": 0.02, "looks": 4,
+             "interval_level": 0.9875, "host": {"system.name": "Linux", …}, "gpus": [{"uuid": …, "name": …}]},
+     "baseline": "native",
+     "platforms": ["native", "docker"],
+     "platform_records": {"docker": {"kind": "container", "available": true, "reason": ""}, …},
+     "environments": {"native": {"system.name": "Linux", …}, "docker": {…}},
+     "differences": {"python.version": {"native": "3.11.2", "docker": "3.11.9"}, …},
+     "stacks": {"driver": {"lock_sha256": "…", …}},
+     "headlines": [{"platform": "docker", "comparison": 17}],
+     "comparisons": [{"task": "storage.small_files", "metric": "create_seconds",
+                      "dims": {"location": "overlay", "baseline_location": "host"}, "unit": "s", "stack": "driver",
+                      "device": "cpu", "baseline": "native", "platform": "docker", "slowdown": 1.031,
+                      "ci95": [1.012, 1.05], "verdict": "slower", "blocks": 8, "paired": true,
+                      "noise_floor": 0.004, "noise_ci95": [0.98, 1.012], "mde": 0.021, "comparable": true,
+                      "confounders": ["python: 3.11.2 on native, 3.11.9 on docker"],
+                      "baseline_value": 0.0101, "platform_value": 0.0104}],
+     "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
+                        "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80}],
+     "attribution": [],
+     "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "evidence": []}],
+     "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
+                       "reason": "…"}],
+     "warnings": ["journal.jsonl: the last line is cut; it was left out"]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, TypedDict, cast
+
+from harness.analysis.compare import interval_level, looks
+from harness.analysis.confounders import environments, flat
+from harness.analysis.model import Analysis, Comparison
+from harness.results.bundle import Bundle, PlatformRecord
+
+SCHEMA = 1
+HEADLINE_METRIC = "step_seconds"
+Scalar = str | int | float | bool
+Interval = list[float | None]  # [low, high], [null, null] where no interval can be given
+
+
+class ComparisonRecord(TypedDict):
+    """One task's metric on two platforms (`harness.analysis.model.Comparison`)."""
+
+    task: str
+    metric: str
+    dims: dict[str, Scalar]  # `baseline_location` is there where the baseline was measured on another location
+    unit: str
+    stack: str
+    device: str
+    baseline: str
+    platform: str
+    slowdown: float
+    ci95: Interval
+    verdict: str  # slower, faster, equivalent, inconclusive
+    blocks: int
+    paired: bool
+    noise_floor: float | None  # |A/A ratio - 1|
+    noise_ci95: Interval  # of the A/A ratio
+    mde: float | None
+    comparable: bool
+    confounders: list[str]
+    baseline_value: float  # geometric mean over blocks of per-invocation medians, in `unit`
+    platform_value: float
+
+
+class DistributionRecord(TypedDict):
+    """Per-invocation medians of one metric on one arm; `platform` is an arm's name, `native@2`."""
+
+    task: str
+    metric: str
+    dims: dict[str, Scalar]
+    unit: str
+    stack: str
+    device: str
+    platform: str
+    blocks: list[int]
+    medians: list[float]
+    samples: int  # steady samples behind the medians
+
+
+class ClaimRecord(TypedDict):
+    """A statement on trial."""
+
+    id: str
+    statement: str
+    verdict: str  # supported, refuted, depends, not measured
+    evidence: list[str]
+
+
+class CapabilityRecord(TypedDict):
+    """Something that did not run, or not wholly."""
+
+    platform: str
+    what: str  # `platform`, or `stack/task`
+    status: str
+    value: float | None
+    reason: str
+
+
+class HeadlineRecord(TypedDict):
+    """The comparison that says most about a platform: an index into `comparisons`, null where there is none."""
+
+    platform: str
+    comparison: int | None
+
+
+class PlatformSummary(TypedDict):
+    """What run.json says of a platform, without its inspection (see `environments`)."""
+
+    kind: str
+    available: bool
+    reason: str
+
+
+class RunRecord(TypedDict):
+    """Where the numbers come from."""
+
+    id: str
+    created: str  # RFC 3339
+    seed: int
+    profile: str
+    tool_version: str
+    boot_id: str
+    fingerprint: str  # sha256 of the journal as it was read
+    blocks: int  # the most blocks that any cell has
+    invocations: int
+    samples: int  # in the invocations used, warm-up included
+    seconds: float  # sum over all attempts
+    precision: float | None
+    looks: int  # how often the sequential design may look; 1 = not sequential
+    interval_level: float  # of each `ci95`: 1 - 0.05/looks, so that all looks together keep 95%
+    host: dict[str, str]  # flat inspection of the host
+    gpus: list[dict[str, Any]]
+
+
+class Document(TypedDict):
+    """The whole of report.json."""
+
+    schema: int
+    run: RunRecord
+    baseline: str
+    platforms: list[str]  # every platform of run.json, baseline first
+    platform_records: dict[str, PlatformSummary]
+    environments: dict[str, dict[str, str]]  # available platform → flat inspection
+    differences: dict[str, dict[str, str]]  # key → platform → value, "" where it reports none
+    stacks: dict[str, dict[str, Any]]
+    headlines: list[HeadlineRecord]
+    comparisons: list[ComparisonRecord]
+    distributions: list[DistributionRecord]
+    attribution: list[Any]
+    claims: list[ClaimRecord]
+    capabilities: list[CapabilityRecord]
+    warnings: list[str]
+
+
+def report_json(analysis: Analysis, bundle: Bundle) -> Document:
+    """Return report.json's content: plain data, every number finite."""
+    comparisons = [_comparison(each) for each in analysis.comparisons]
+    return {
+        "schema": SCHEMA,
+        "run": _run(bundle),
+        "baseline": analysis.baseline,
+        "platforms": list(analysis.platforms),
+        "platform_records": {name: _summary(record) for name, record in bundle.manifest.platforms.items()},
+        "environments": environments(bundle.manifest),
+        "differences": {key: dict(row) for key, row in analysis.differences.items()},
+        "stacks": dict(bundle.manifest.stacks),
+        "headlines": [_headline(name, comparisons) for name in analysis.platforms if name != analysis.baseline],
+        "comparisons": comparisons,
+        "distributions": [cast("DistributionRecord", _plain(asdict(each))) for each in analysis.distributions],
+        "attribution": list(analysis.attribution),
+        "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
+        "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],
+        "warnings": [*bundle.warnings, *analysis.warnings],
+    }
+
+
+def _comparison(comparison: Comparison) -> ComparisonRecord:
+    return cast("ComparisonRecord", _plain(asdict(comparison)))
+
+
+def _headline(platform: str, comparisons: Sequence[ComparisonRecord]) -> HeadlineRecord:
+    """Pick the comparison that stands for a platform by what it is, never by what came out.
+
+    The time of a step of an end-to-end workload, tensorflow/benchmarks first; a probe stands for nothing but itself.
+    """
+    candidates = [
+        (not each["task"].startswith("tf_cnn."), number)
+        for number, each in enumerate(comparisons)
+        if each["platform"] == platform and each["metric"] == HEADLINE_METRIC
+    ]
+    return {"platform": platform, "comparison": min(candidates)[1] if candidates else None}
+
+
+def _run(bundle: Bundle) -> RunRecord:
+    manifest, plan = bundle.manifest, bundle.manifest.plan
+    metrics = [metric for result in bundle.invocations for metric in result.metrics]
+    return {
+        "id": manifest.run_id,
+        "created": manifest.created,
+        "seed": manifest.seed,
+        "profile": plan.profile,
+        "tool_version": manifest.tool_version,
+        "boot_id": manifest.boot_id,
+        "fingerprint": bundle.fingerprint,
+        "blocks": max((result.block for result in bundle.invocations), default=0),
+        "invocations": len(bundle.invocations),
+        "samples": sum(len(metric.samples) for metric in metrics),
+        "seconds": sum(line.seconds for line in bundle.journal),
+        "precision": plan.precision,
+        "looks": looks(manifest),
+        "interval_level": interval_level(manifest),
+        "host": flat(manifest.host),
+        "gpus": manifest.gpus,
+    }
+
+
+def _summary(record: PlatformRecord) -> PlatformSummary:
+    return {"kind": record.kind, "available": record.available, "reason": record.reason}
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record as JSON has it: lists for tuples, so that it equals what is read back."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}

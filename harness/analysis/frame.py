@@ -1,0 +1,101 @@
+"""Bundles as a table: one row a sample, and one row an invocation's metric.
+
+Columns are built as whole arrays; a text that repeats is a categorical. A *series* is one metric of one invocation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.agent.messages import CellResult, Metric
+from harness.results.bundle import Bundle
+
+MEASURED = frozenset({"ok", "limited"})  # the statuses whose samples count
+SERIES_COLUMNS = ("run", "boot", "platform", "stack", "device", "task", "metric", "unit", "better", "dims", "block")
+SAMPLE_COLUMNS = ("series", *SERIES_COLUMNS, "index", "value", "warmup")
+
+
+def dims_text(dims: Mapping[str, Any]) -> str:
+    """Return the canonical text of a set of dims: JSON with sorted names."""
+    return json.dumps(dict(dims), sort_keys=True, ensure_ascii=False)
+
+
+def dims_of(text: str) -> dict[str, Any]:
+    """Return the dims that `dims_text` wrote."""
+    dims: dict[str, Any] = json.loads(text)
+    return dims
+
+
+def frame(bundles: Iterable[Bundle]) -> pd.DataFrame:
+    """Return one row a sample of every invocation that counts, `SAMPLE_COLUMNS` its columns.
+
+    `platform` is the arm's name (`native@2`), `dims` the text of `dims_text`, `index` counts from 0 in the order
+    measured, `warmup` says whether the sample is warm-up, `series` numbers the (invocation, metric) pairs.
+    """
+    return _framed(
+        (bundle.manifest.run_id, bundle.manifest.boot_id, result) for bundle in bundles for result in bundle.invocations
+    )
+
+
+def frame_of(invocations: Iterable[CellResult]) -> pd.DataFrame:
+    """As `frame`, of invocations of one run; `run` and `boot` are empty."""
+    return _framed(("", "", result) for result in invocations)
+
+
+def medians(samples: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a series that has steady samples: `SERIES_COLUMNS`, `median` of them and their number `samples`.
+
+    The invocation is the unit of replication, so this is the only place where samples are summed up.
+    """
+    steady = samples.loc[~samples["warmup"], ["series", "value"]]
+    grouped = steady.groupby("series", sort=True)["value"]
+    summary = pd.DataFrame({"median": grouped.median(), "samples": grouped.size()})
+    heads = samples.drop_duplicates("series").set_index("series")[list(SERIES_COLUMNS)]
+    return heads.join(summary, how="inner").reset_index(drop=True)
+
+
+def unsteady(samples: pd.DataFrame) -> int:
+    """Return how many series have warm-up samples only: they are left out of the medians, and reported."""
+    return int(samples.groupby("series")["warmup"].all().sum()) if len(samples) else 0
+
+
+def _framed(results: Iterable[tuple[str, str, CellResult]]) -> pd.DataFrame:
+    heads: list[tuple[object, ...]] = []
+    metrics: list[Metric] = []
+    for run, boot, result in results:
+        if result.status in MEASURED:
+            heads.extend(_head(run, boot, result, metric) for metric in result.metrics)
+            metrics.extend(result.metrics)
+    return _expanded(pd.DataFrame(heads, columns=list(SERIES_COLUMNS)), metrics)
+
+
+def _head(run: str, boot: str, result: CellResult, metric: Metric) -> tuple[object, ...]:
+    place = (run, boot, result.platform, result.stack, result.device, result.task)
+    return (*place, metric.name, metric.unit, metric.better, dims_text(metric.dims), result.block)
+
+
+def _expanded(heads: pd.DataFrame, metrics: list[Metric]) -> pd.DataFrame:
+    """Repeat each series' head for each of its samples."""
+    lengths = np.array([len(metric.samples) for metric in metrics], dtype=np.int64)
+    warmups = np.array([metric.warmup for metric in metrics], dtype=np.int64)
+    series = np.repeat(np.arange(len(metrics)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    index = np.arange(len(series)) - starts[series]
+    columns: dict[str, Any] = {"series": series}
+    for name in SERIES_COLUMNS[:-1]:
+        columns[name] = pd.Categorical(heads[name]).take(series)
+    columns["block"] = heads["block"].to_numpy(dtype=np.int64)[series]
+    columns["index"] = index
+    columns["value"] = _values(metrics)
+    columns["warmup"] = index < warmups[series]
+    return pd.DataFrame(columns)
+
+
+def _values(metrics: list[Metric]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    arrays = [np.asarray(metric.samples, dtype=np.float64) for metric in metrics]
+    return np.concatenate(arrays) if arrays else np.empty(0)

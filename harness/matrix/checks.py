@@ -1,0 +1,120 @@
+"""What a matrix must keep beyond the types of its values: names that exist, parameters that fit, cells that result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.agent import task as agent_task
+from harness.agent.messages import Scalar
+from harness.agent.task import Framework, Task
+from harness.matrix.document import Document
+from harness.matrix.model import Matrix, Profile, framework_of
+from harness.matrix.problems import choices, found
+from harness.matrix.tasks import LABEL, NamedTask, complete, convert, declared, differing_keys, is_match, named_tasks
+
+Params = dict[str, Scalar]
+
+
+def check_baseline(document: Document, matrix: Matrix) -> None:
+    """Raise MatrixError unless the baseline is one of the platforms."""
+    if matrix.baseline not in matrix.platforms:
+        problem = f"no such platform, found {found(matrix.baseline)}; {choices(matrix.baseline, matrix.platforms)}"
+        raise document.error(("baseline",), problem)
+
+
+def check_stacks(document: Document, matrix: Matrix) -> None:
+    """Raise MatrixError unless every stack's name gives its framework, and the framework comes from somewhere."""
+    for name, stack in matrix.stacks.items():
+        try:
+            framework = framework_of(name)
+        except ValueError as error:
+            raise document.error(("stacks", name), str(error), at_key=True) from error
+        if framework != "none" and not (stack.requirements or stack.interpreter):
+            problem = f"where {framework} comes from is missing; add requirements or interpreter"
+            raise document.error(("stacks", name), problem)
+
+
+def complete_tasks(document: Document, matrix: Matrix) -> dict[str, list[Params]]:
+    """Return every parameter set with all parameters of its task. Raises MatrixError for what the task doesn't take."""
+    return {entry: _complete_sets(document, entry, sets) for entry, sets in matrix.tasks.items()}
+
+
+def check_profiles(document: Document, matrix: Matrix) -> None:
+    """Raise MatrixError unless every pattern of every profile means something and gives cells."""
+    tasks = named_tasks(matrix.tasks)
+    for name, profile in matrix.profiles.items():
+        _check_patterns(document, ("profiles", name, "platforms"), profile.platforms, matrix.platforms)
+        _check_patterns(document, ("profiles", name, "stacks"), profile.stacks, matrix.stacks)
+        frameworks = _frameworks(profile, matrix)
+        for index, pattern in enumerate(profile.tasks):
+            problem = _task_problem(pattern, tasks, frameworks)
+            if problem:
+                raise document.error(("profiles", name, "tasks", index), problem)
+
+
+def _complete_sets(document: Document, entry: str, sets: Sequence[Params]) -> list[Params]:
+    task = agent_task.find(entry)
+    if task is None:
+        problem = f"no such probe or workload; {choices(entry, _relatives(entry))}"
+        raise document.error(("tasks", entry), problem, at_key=True)
+    completed: list[Params] = []
+    for index, params in enumerate(sets):
+        loc = ("tasks", entry, index)
+        _check_params(document, loc, params, task)
+        everything = complete(params, task.params)
+        if everything in completed:
+            raise document.error(loc, f"the same parameters as in set {completed.index(everything) + 1}; remove one")
+        completed.append(everything)
+    _check_labels(document, entry, completed)
+    return completed
+
+
+def _relatives(entry: str) -> list[str]:
+    """Return the declared tasks of the entry's family, all where there is no such family."""
+    names = declared()
+    family = entry.partition(".")[0] + "."
+    return [name for name in names if name.startswith(family)] or names
+
+
+def _check_params(document: Document, loc: tuple[str | int, ...], params: Params, task: Task) -> None:
+    for name, value in params.items():
+        if name not in task.params:
+            raise document.error((*loc, name), f"unknown parameter; {choices(name, task.params)}", at_key=True)
+        try:
+            convert(value, task.params[name])
+        except ValueError as error:
+            raise document.error((*loc, name), f"{error}, found {found(value)}") from error
+
+
+def _check_labels(document: Document, entry: str, sets: Sequence[Params]) -> None:
+    """The values by which sets differ name the tasks, so they must fit into a cell's id and a file's name."""
+    for name in differing_keys(sets):
+        for index, params in enumerate(sets):
+            if not LABEL.fullmatch(str(params[name])):
+                problem = "a value by which sets differ is made of letters, digits, '.', '_', '+' and '-', up to 64"
+                raise document.error(("tasks", entry, index, name), f"{problem}, found {found(params[name])}")
+
+
+def _check_patterns(
+    document: Document, loc: tuple[str, ...], patterns: Sequence[str] | None, names: Iterable[str]
+) -> None:
+    for index, pattern in enumerate(patterns or ()):
+        if not any(is_match(name, pattern) for name in names):
+            raise document.error((*loc, index), f"{found(pattern)} matches nothing; {choices(pattern, names)}")
+
+
+def _frameworks(profile: Profile, matrix: Matrix) -> set[Framework]:
+    patterns = profile.stacks or ["*"]
+    return {framework_of(name) for name in matrix.stacks if any(is_match(name, each) for each in patterns)}
+
+
+def _task_problem(pattern: str, tasks: Sequence[NamedTask], frameworks: set[Framework]) -> str:
+    """Return why a profile's pattern gives no cell, empty if it gives some."""
+    matching = [task for task in tasks if task.matches(pattern)]
+    if not matching:
+        return f"{found(pattern)} matches no task; {choices(pattern, [task.name for task in tasks])}"
+    needed = {task.framework for each in matching if (task := agent_task.find(each.entry))}
+    if needed & frameworks:
+        return ""
+    stacks = {"none": "driver", "torch": "torch", "tensorflow": "tensorflow"}
+    return f"{found(pattern)} needs a stack of {' or '.join(sorted(stacks[each] for each in needed))}; add it to stacks"

@@ -1,0 +1,67 @@
+"""Folders of a run on this host, and what a killed run left in them.
+
+A run claims its folder by a file that names its process. The next run removes the folders whose owner is gone, and
+ends the process that the owner had started and could not end any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from harness.errors import PlatformError
+from harness.platforms.owner import Owner
+
+OWNER = "owner.json"
+PROCESS = "process.json"  # in the folder of a platform: the launch that is running
+
+
+def claim(folder: Path) -> None:
+    """Make the folder, private to this user, and note this process as its owner. Raises PlatformError.
+
+    What a killed run left there (a resumed run has the same folder) is removed first.
+    """
+    sweep(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        note(folder / OWNER, os.getpid())
+    except OSError as error:
+        problem = f"folder {folder} can't be made: {error.strerror or error}"
+        raise PlatformError(problem, "Make room there, or name another cache by OVERHEAD_MATRIX_CACHE.") from error
+
+
+def note(file: Path, pid: int) -> None:
+    """Write down a living process."""
+    file.write_text(json.dumps(Owner.of(pid).record()), encoding="utf-8")
+
+
+def sweep(*folders: Path) -> None:
+    """Remove those of the folders whose owner is gone, and end the processes that it left. Never raises OSError."""
+    for folder in folders:
+        owner = _noted(folder / OWNER)
+        if owner is not None and owner.is_gone() and not folder.is_symlink():
+            for process in folder.glob(f"*/{PROCESS}"):
+                _end(_noted(process))
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _noted(file: Path) -> Owner | None:
+    try:
+        if hasattr(os, "getuid") and file.lstat().st_uid != os.getuid():
+            return None  # anybody can write to /dev/shm
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return Owner.from_record(record) if isinstance(record, dict) else None
+
+
+def _end(leader: Owner | None) -> None:
+    """Kill the process group that this process leads, if it is still the same process."""
+    if leader is not None and leader.is_running() and sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.killpg(int(leader.pid), signal.SIGKILL)

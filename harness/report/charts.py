@@ -1,0 +1,245 @@
+"""The drawings: a forest plot of slowdowns and a strip plot of invocations.
+
+Every position is computed here rather than left to the layout engine, because labels are set in the reader's fonts,
+which the engine cannot measure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+import altair as alt
+from markupsafe import Markup
+
+from harness.report.context import Mark
+from harness.report.format import NARROW_SPACE, Estimate, decimals, prefix, ratio
+from harness.report.svg import FIGURE, inline
+from harness.report.words import LEGEND
+
+SPAN = 2.5  # an interval is drawn up to this factor beyond the outermost point; the table has the rest
+POINTS = 200  # at most, per row of a strip
+
+_SHAPES = {"▲": "triangle-up", "▼": "triangle-down", "●": "circle", "◆": "diamond", "✚": "cross"}
+_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForestRow:
+    """One comparison in the forest plot. `margin` is the half width of the equivalence band, relative."""
+
+    platform: str
+    label: str
+    estimate: Estimate
+    mark: Mark
+    margin: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One platform arm in a strip plot: its per-invocation medians in block order."""
+
+    name: str
+    medians: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A forest's measures in pixels. Rows of a stacked one have their label above the interval, else left of it."""
+
+    name: str
+    left: int
+    plot: int
+    right: int
+    row: int
+    stacked: bool
+    letters: int  # of a label
+
+    @property
+    def label_left(self) -> int:
+        """Where labels begin, from the plot's left edge."""
+        return 2 - self.left if self.stacked else 16 - self.left
+
+
+WIDE = Layout(name="wide", left=310, plot=430, right=170, row=26, stacked=False, letters=42)
+NARROW = Layout(name="narrow", left=8, plot=304, right=8, row=46, stacked=True, letters=26)
+_STRIP_WIDTH, _STRIP_LEFT, _STRIP_ROW = 290, 120, 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A forest row in place: `y` is the interval's, `text_y` its label's, `top` and `bottom` its band's."""
+
+    y: float
+    text_y: float
+    top: float
+    bottom: float
+    low: float
+    high: float
+    value: float
+    band_low: float
+    band_high: float
+    style: str
+    label: str
+    numbers: str
+
+
+def forest(rows: Sequence[ForestRow], layout: Layout, title: str, description: str) -> Markup:
+    """Slowdowns with their intervals on a logarithmic axis, under a heading for each platform. Needs one row or more."""
+    lines, heads, height = _placed(rows, layout)
+    low, high = _domain(rows)
+    axis = alt.Axis(values=_ticks(low, high), format="~r", title=None)
+    scale = alt.Scale(type="log", domain=[low, high], clamp=True, nice=False)
+    layers = [*_intervals(lines, height, scale, axis), *_labels(lines, heads, layout, height)]
+    padding = {"left": layout.left, "right": layout.right, "top": 2, "bottom": 26}
+    chart = alt.layer(*layers).properties(width=layout.plot, height=height, padding=padding)
+    return inline(chart, f"forest-{layout.name}", title, description)
+
+
+def strip(arms: Sequence[Arm], unit: str, name: str, title: str, description: str) -> Markup:
+    """Each invocation's median as a dot, one row an arm, blocks from top to bottom; a stroke at the geometric mean."""
+    scale, si = prefix(max(max(arm.medians) for arm in arms), unit)
+    height = len(arms) * _STRIP_ROW
+    dots, means = [], []
+    for index, arm in enumerate(arms):
+        top = index * _STRIP_ROW
+        means.append({"value": _geometric_mean(arm.medians) / scale, "y": top + 3, "end": top + _STRIP_ROW - 3})
+        dots += [{"value": v / scale, "y": top + 6 + at * (_STRIP_ROW - 12)} for at, v in _thinned(arm.medians)]
+    names = [{"label": _clipped(arm.name, 16), "y": (i + 0.5) * _STRIP_ROW} for i, arm in enumerate(arms)]
+    axis = alt.Axis(title=None, tickCount=4, labelExpr=f"format(datum.value, '~r') + '{NARROW_SPACE}{si}{unit}'")
+    x = alt.X("value:Q", scale=alt.Scale(zero=False, nice=True), axis=axis)
+    y = _y("y", height)
+    layers = [
+        _chart(means).mark_rule(strokeWidth=2, color="currentColor").encode(x=x, y=y, y2="end:Q"),
+        _chart(dots).mark_circle(size=36, opacity=0.65, color="var(--accent)").encode(x=x, y=y),
+        _text(names, "label", 2 - _STRIP_LEFT, y),
+    ]
+    padding = {"left": _STRIP_LEFT, "right": 30, "top": 2, "bottom": 26}
+    return inline(
+        alt.layer(*layers).properties(width=_STRIP_WIDTH, height=height, padding=padding), name, title, description
+    )
+
+
+def _intervals(lines: list[_Line], height: float, scale: alt.Scale, axis: alt.Axis) -> list[alt.Chart]:
+    data = _chart(map(asdict, lines))
+    x, y = lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis), _y("y", height)  # noqa: E731 - three near-equal channels
+    colour = alt.Color("style:N", legend=None, scale=_by_style([f"var(--{mark.style})" for mark in LEGEND]))
+    shape = alt.Shape("style:N", legend=None, scale=_by_style([_SHAPES[mark.shape] for mark in LEGEND]))
+    unity = _chart([{"low": 1, "y": 0, "end": height}])
+    return [
+        data.mark_rect(color="var(--band)").encode(x=x("band_low"), x2="band_high:Q", y=_y("top", height), y2="bottom:Q"),
+        unity.mark_rule(color="currentColor", strokeDash=[3, 3]).encode(x=x("low"), y=y, y2="end:Q"),
+        data.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x("low"), x2="high:Q", y=y, color=colour),
+        data.mark_point(filled=True, size=95, opacity=1).encode(x=x("value"), y=y, color=colour, shape=shape),
+    ]
+
+
+def _labels(lines: list[_Line], heads: list[dict[str, Any]], layout: Layout, height: float) -> list[alt.Chart]:
+    rows = [asdict(line) for line in lines]
+    y = _y("text_y", height)
+    return [
+        _text(heads, "label", 2 - layout.left, y, weight=700),
+        _text(rows, "label", layout.label_left, y),
+        _text(rows, "numbers", layout.plot + layout.right - 2, y, align="right"),
+    ]
+
+
+def _placed(rows: Sequence[ForestRow], layout: Layout) -> tuple[list[_Line], list[dict[str, Any]], float]:
+    """Put rows under their platform's heading; return them, the headings and the height of all."""
+    lines: list[_Line] = []
+    heads: list[dict[str, Any]] = []
+    top = 0.0
+    for platform, group in groupby(rows, key=lambda row: row.platform):
+        heads.append({"label": _clipped(platform, layout.letters), "text_y": top + 14})
+        top += 28
+        for row in group:
+            lines.append(_line(row, layout, top))
+            top += layout.row
+        top += 8
+    return lines, heads, top
+
+
+def _line(row: ForestRow, layout: Layout, top: float) -> _Line:
+    estimate = row.estimate
+    low, high = estimate.low or estimate.value, estimate.high or estimate.value
+    return _Line(
+        y=top + layout.row - (12 if layout.stacked else layout.row / 2),
+        text_y=top + (14 if layout.stacked else layout.row / 2),
+        top=top + (layout.row - 24 if layout.stacked else 0),
+        bottom=top + layout.row,
+        low=low,
+        high=high,
+        value=estimate.value,
+        band_low=1 - row.margin,
+        band_high=1 + row.margin,
+        style=row.mark.style,
+        label=_clipped(row.label, layout.letters),
+        numbers=_numbers(estimate),
+    )
+
+
+def _numbers(estimate: Estimate) -> str:
+    """`1.031 [1.012, 1.050]`, as figures."""
+    places = decimals(estimate)
+    shown = [FIGURE.format(raw=value, text=ratio(value, places)) if value is not None else "" for value in
+             (estimate.value, estimate.low, estimate.high)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]" if shown[1] and shown[2] else shown[0]
+
+
+def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
+    """The axis: every point and 1, and the intervals as far as SPAN allows, with a little air."""
+    values = [row.estimate.value for row in rows] + [1.0]
+    margins = [row.margin for row in rows]
+    lows = [row.estimate.low or row.estimate.value for row in rows]
+    highs = [row.estimate.high or row.estimate.value for row in rows]
+    low = max(min([*lows, *values, 1 - max(margins)]), min(values) / SPAN)
+    high = min(max([*highs, *values, 1 + max(margins)]), max(values) * SPAN)
+    air = (high / low) ** 0.04
+    return low / air, high * air
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Four to nine round values in the range: even steps where it is short, 1-2-5 where it is long."""
+    if high / low < 4:
+        step = next((step for step in _STEPS if (high - low) / step <= 7), 1.0)
+        return [round(n * step, 6) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    digits = (1, 2, 5) if high / low < 200 else (1,)
+    return [value for n in decades for digit in digits if low <= (value := digit * 10.0**n) <= high]
+
+
+def _thinned(medians: Sequence[float]) -> list[tuple[float, float]]:
+    """Medians with their place in block order, 0 to 1; of many, evenly spaced ranks with both extremes."""
+    placed = [(index / max(len(medians) - 1, 1), value) for index, value in enumerate(medians)]
+    if len(placed) <= POINTS:
+        return placed
+    ranked = sorted(placed, key=lambda item: item[1])
+    return [ranked[round(index * (len(ranked) - 1) / (POINTS - 1))] for index in range(POINTS)]
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+
+def _clipped(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def _by_style(values: list[str]) -> alt.Scale:
+    return alt.Scale(domain=[mark.style for mark in LEGEND], range=values)
+
+
+def _y(field: str, height: float) -> alt.Y:
+    return alt.Y(f"{field}:Q", axis=None, scale=alt.Scale(domain=[0, height], range=[0, height], nice=False))
+
+
+def _text(rows: list[dict[str, Any]], field: str, left: float, y: alt.Y, *, align: str = "left", weight: int = 400) -> alt.Chart:
+    chart = _chart(rows).mark_text(align=align, baseline="middle", fontSize=13, fontWeight=weight, color="currentColor")
+    return chart.encode(x=alt.value(left), y=y, text=f"{field}:N")
+
+
+def _chart(rows: Iterable[dict[str, Any]]) -> alt.Chart:
+    return alt.Chart(alt.Data(values=list(rows)))

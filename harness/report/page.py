@@ -1,0 +1,249 @@
+"""From report.json's document to the page's context: what is said, in which order, and how much of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from harness.analysis.document import CapabilityRecord, ClaimRecord, DistributionRecord, Document
+from harness.report.charts import NARROW, WIDE, Arm, forest, strip
+from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
+from harness.report.facts import environment, values
+from harness.report.table import STEP, finding, forest_rows, primary, table
+from harness.report.words import LEGEND, clean, dims_words
+
+FEW_BLOCKS = 5
+MOST_PLATFORMS = 12
+MOST_FINDINGS = 8  # per platform, beside the headline
+MOST_GAPS = 60
+MOST_CELLS = 12  # named in a gap
+MOST_PANELS = 6
+MOST_ARMS = 8
+MOST_EVIDENCE = 12
+MOST_CLAIMS = 30
+MOST_WARNINGS = 40
+_STAND_IN = ("stand_in", "simulated")
+_CLAIM_STYLES = {"supported": "supported", "refuted": "refuted", "depends": "depends"}
+
+
+def page(document: Document, assets: Assets) -> Page:
+    """Compose the page. Raises KeyError where the document is not of this schema."""
+    subject = _subject(document)
+    gaps = _gaps(document["capabilities"])
+    return Page(
+        title=f"Overhead Matrix: {subject.cpu}",
+        subject=subject,
+        baseline=clean(document["baseline"], 60),
+        run=_run(document),
+        banners=tuple(_banners(document)),
+        headlines=tuple(_headlines(document)),
+        not_measured=tuple(_not_measured(document)),
+        forest=_forest(document),
+        spread=tuple(_spread(document["distributions"])),
+        legend=LEGEND,
+        table=table(document["comparisons"], document["platforms"]),
+        gaps=tuple(gaps[:MOST_GAPS]),
+        gaps_left_out=max(len(gaps) - MOST_GAPS, 0),
+        environment=environment(document["environments"], document["differences"], document["baseline"]),
+        claims=tuple(map(_claim, document["claims"][:MOST_CLAIMS])),
+        warnings=tuple(clean(warning) for warning in document["warnings"][:MOST_WARNINGS]),
+        assets=assets,
+    )
+
+
+def _subject(document: Document) -> Subject:
+    host = values(document["run"]["host"]) or values(document["environments"].get(document["baseline"], {}))
+    model = host.get("cpu.model", "an unnamed CPU").replace("(R)", "").replace("(TM)", "")
+    system = " · ".join(part for part in (host.get("system.release", ""), host.get("system.kernel", "")) if part)
+    gpus = dict.fromkeys(clean(gpu.get("name", "a GPU without a name"), 80) for gpu in document["run"]["gpus"])
+    return Subject(
+        cpu=clean(" ".join(model.split()), 80),
+        cores=clean(host.get("cpu.logical", ""), 10),
+        gpus=tuple(gpus)[:4],
+        system=clean(system or "an unnamed system", 120),
+    )
+
+
+def _run(document: Document) -> Run:
+    run = document["run"]
+    profile, name = clean(run["profile"], 60), clean(run["id"], 120)
+    return Run(
+        id=name,
+        created=clean(run["created"], 60),
+        profile=profile,
+        seed=run["seed"],
+        tool_version=clean(run["tool_version"], 40),
+        blocks=run["blocks"],
+        invocations=run["invocations"],
+        samples=run["samples"],
+        seconds=run["seconds"],
+        looks=run["looks"],
+        interval_level=run["interval_level"],
+        precision=run["precision"],
+        fingerprint=clean(run["fingerprint"], 80),
+        boot_id=clean(run["boot_id"], 80),
+        run_command=f"nox -s matrix -- --profile {shlex.quote(profile)} --seed {run['seed']}",
+        report_command=f"python -m harness report {shlex.quote(f'results/{name}')}",
+    )
+
+
+def _banners(document: Document) -> Iterable[Banner]:
+    """What to know first, the gravest first."""
+    yield from _stand_in(document)
+    yield from _incomparable(document)
+    if not document["comparisons"]:
+        yield Banner(
+            tone="caution",
+            title="Nothing to compare",
+            text=f"Only {clean(document['baseline'], 60)} was measured. What did not run, and why, is listed below.",
+        )
+    elif document["run"]["blocks"] < FEW_BLOCKS:
+        number = document["run"]["blocks"]
+        noun = "block" if number == 1 else "blocks"
+        yield Banner(
+            tone="caution",
+            title=f"{number} {noun}: a smoke test",
+            text="It shows that everything runs. Intervals are wide; draw no conclusion from small differences.",
+        )
+    yield from _nested(document)
+
+
+def _stand_in(document: Document) -> Iterable[Banner]:
+    described = [document["run"]["host"], *document["environments"].values()]
+    marked = [key for found in described for key, value in values(found).items() if _marks_stand_in(key, value)]
+    marked += [key for gpu in document["run"]["gpus"] for key, value in gpu.items() if _marks_stand_in(key, str(value))]
+    if marked:
+        yield Banner(
+            tone="alert",
+            title="A stand-in, not real hardware",
+            text="A simulated device took part in this run. Its figures test the tool and say nothing about any hardware.",
+        )
+
+
+def _marks_stand_in(key: str, value: str) -> bool:
+    return key.rpartition(".")[2] in _STAND_IN and value.lower() not in ("", "0", "false", "no", "none")
+
+
+def _incomparable(document: Document) -> Iterable[Banner]:
+    for platform in document["platforms"]:
+        unlike = [r for r in document["comparisons"] if r["platform"] == platform and not r["comparable"]]
+        if unlike:
+            reasons = [note for note in unlike[0]["confounders"] if "control" in note]
+            why = f" {clean(reasons[0])}." if reasons else ""
+            yield Banner(
+                tone="alert",
+                title=f"{clean(platform, 60)} is not comparable with {clean(unlike[0]['baseline'], 60)}",
+                text=f"The two did not get the same processor time: the control probe differs.{why} "
+                "Its slowdowns are shown, greyed, and count for no claim.",
+            )
+
+
+def _nested(document: Document) -> Iterable[Banner]:
+    host = values(document["run"]["host"]) or values(document["environments"].get(document["baseline"], {}))
+    inside = [host.get(f"virtualization.{layer}", "") for layer in ("machine", "container")]
+    layers = [clean(layer, 40) for layer in inside if layer not in ("", "none", "no")]
+    if layers:
+        yield Banner(
+            tone="note",
+            title=f"The host is itself virtual ({', '.join(layers)})",
+            text=f"{clean(document['baseline'], 60)} here means without a further layer, not bare metal.",
+        )
+
+
+def _headlines(document: Document) -> Iterable[Headline]:
+    main = {entry["platform"]: entry["comparison"] for entry in document["headlines"]}
+    for name in [name for name in document["platforms"] if name != document["baseline"]][:MOST_PLATFORMS]:
+        index = main.get(name)
+        best = document["comparisons"][index] if index is not None else None
+        others = [
+            record
+            for record in primary(r for r in document["comparisons"] if r["platform"] == name)
+            if record is not best and not record["task"].startswith("control.")
+        ]
+        summary = document["platform_records"][name]
+        if best is None and not summary["available"]:
+            continue
+        yield Headline(
+            platform=clean(name, 60),
+            kind=clean(summary["kind"], 20),
+            baseline=clean(best["baseline"] if best else document["baseline"], 60),
+            main=finding(best) if best else None,
+            others=tuple(map(finding, others[:MOST_FINDINGS])),
+            reason=clean(summary["reason"]) or "No pair of invocations of the same task ended well on both sides.",
+        )
+
+
+def _not_measured(document: Document) -> Iterable[str]:
+    """Platforms that are not there, then tasks that ran nowhere or not everywhere, by name."""
+    absent = [name for name, summary in document["platform_records"].items() if not summary["available"]]
+    cells = dict.fromkeys(gap["what"] for gap in document["capabilities"] if gap["what"] != "platform")
+    yield from (clean(name, 60) for name in absent[:MOST_PLATFORMS])
+    yield from (clean(cell.rpartition("/")[2], 80) for cell in list(cells)[:MOST_FINDINGS])
+
+
+def _forest(document: Document) -> Forest | None:
+    rows = forest_rows(document["comparisons"], document["platforms"])
+    if not rows:
+        return None
+    title = f"Slowdown against {clean(document['baseline'], 60)} by platform and task, with intervals"
+    description = "A forest plot on a logarithmic axis. " + " ".join(
+        f"{row.platform}, {row.label}: {row.mark.word}." for row in rows
+    )
+    return Forest(
+        wide=forest(rows, WIDE, title, description),
+        narrow=forest(rows, NARROW, title, description),
+        left_out=len(document["comparisons"]) - len(rows),
+    )
+
+
+def _spread(distributions: Sequence[DistributionRecord]) -> Iterable[Panel]:
+    """The workloads' steps, invocation by invocation; without a workload, nothing."""
+    groups: dict[tuple[str, str, str, str], list[DistributionRecord]] = {}
+    for record in distributions:
+        if record["metric"] == STEP and record["medians"]:
+            key = (record["task"], record["stack"], record["device"], dims_words(record["dims"]))
+            groups.setdefault(key, []).append(record)
+    for number, (key, group) in enumerate(list(groups.items())[:MOST_PANELS]):
+        yield _panel(number, key, group[:MOST_ARMS])
+
+
+def _panel(number: int, key: tuple[str, str, str, str], group: Sequence[DistributionRecord]) -> Panel:
+    arms = [Arm(name=clean(record["platform"], 60), medians=tuple(record["medians"])) for record in group]
+    task, *rest = (clean(part, 80) for part in key if part)
+    drawing = strip(
+        arms,
+        group[0]["unit"],
+        f"strip-{number}",
+        f"Step time of {task}, one dot an invocation",
+        f"A strip plot with one row for each of {', '.join(arm.name for arm in arms)}.",
+    )
+    return Panel(title=task, where=" · ".join(rest), drawing=drawing)
+
+
+def _gaps(capabilities: Sequence[CapabilityRecord]) -> list[Gap]:
+    """What did not run, one entry for each platform, status and reason."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for record in capabilities:
+        key = (clean(record["platform"], 60), clean(record["status"], 30), clean(record["reason"], 500))
+        groups.setdefault(key, []).append(record["what"])
+    return [_gap(*key, cells=cells) for key, cells in groups.items()]
+
+
+def _gap(platform: str, status: str, reason: str, *, cells: Sequence[str]) -> Gap:
+    named = [clean(cell, 80) for cell in dict.fromkeys(cells) if cell != "platform"]
+    return Gap(
+        platform=platform,
+        status=status,
+        reason=reason,
+        cells=tuple(named[:MOST_CELLS]),
+        left_out=max(len(named) - MOST_CELLS, 0),
+    )
+
+
+def _claim(record: ClaimRecord) -> Claim:
+    return Claim(
+        statement=clean(record["statement"], 400),
+        verdict=clean(record["verdict"], 40),
+        style=_CLAIM_STYLES.get(record["verdict"], "unknown"),
+        evidence=tuple(clean(line) for line in record["evidence"][:MOST_EVIDENCE]),
+    )

@@ -1,0 +1,133 @@
+"""Comparisons as the page shows them: findings for the first screen, forest rows, the table and its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.analysis.document import ComparisonRecord
+from harness.report.charts import ForestRow
+from harness.report.context import Finding, Row, Table
+from harness.report.format import Estimate, Quantity
+from harness.report.words import LEGEND, NOT_COMPARABLE, clean, dims_words, finding_words, mark, metric_words
+
+SMALLEST_EFFECT = 0.01  # what the design calls equivalent at least: ±1%
+MOST_ROWS = 600
+MOST_NOTES = 60
+MOST_FOREST_ROWS = 36
+PRIMARY = {"storage.small_files": "open_read_seconds"}  # where it is not the first metric that a task reports
+STEP = "step_seconds"
+
+
+def estimate(record: ComparisonRecord) -> Estimate:
+    """The slowdown with its interval."""
+    low, high = record["ci95"]
+    return Estimate(record["slowdown"], low, high)
+
+
+def margin(record: ComparisonRecord) -> float:
+    """The half width of the equivalence band: max(1%, noise floor)."""
+    return max(SMALLEST_EFFECT, record["noise_floor"] or 0.0)
+
+
+def entry(record: ComparisonRecord) -> str:
+    """`storage.small_files` of `storage.small_files[files=2000]`."""
+    return record["task"].partition("[")[0]
+
+
+def primary(records: Iterable[ComparisonRecord]) -> list[ComparisonRecord]:
+    """One metric a task: `step_seconds` of workloads, PRIMARY or the first of probes. Workloads first, control last."""
+    chosen: dict[tuple[str, str, str], str] = {}
+    listed = list(records)
+    for record in listed:
+        key = (record["platform"], record["stack"], record["task"])
+        chosen.setdefault(key, record["metric"])
+        if record["metric"] in (STEP, PRIMARY.get(entry(record))):
+            chosen[key] = record["metric"]
+    kept = [r for r in listed if chosen[r["platform"], r["stack"], r["task"]] == r["metric"]]
+    return sorted(kept, key=_importance)
+
+
+def _importance(record: ComparisonRecord) -> int:
+    if record["metric"] == STEP:
+        return 0
+    return {"storage": 1, "control": 3}.get(record["task"].partition(".")[0], 2)
+
+
+def finding(record: ComparisonRecord) -> Finding:
+    """A comparison as a sentence of the first screen."""
+    place = [clean(record["task"], 80), clean(record["stack"], 40), clean(record["device"], 20)]
+    dims = dims_words(record["dims"])
+    return Finding(
+        what=finding_words(record["task"], record["metric"]),
+        where=" · ".join([*place, dims] if dims else place),
+        dims=dims,
+        estimate=estimate(record),
+        mark=mark(record["verdict"]),
+        comparable=record["comparable"],
+        mde=record["mde"] if record["verdict"] == "inconclusive" else None,
+    )
+
+
+def forest_rows(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> list[ForestRow]:
+    """The primary metrics by platform, each platform's most important ones where there are too many for a drawing."""
+    shown = primary(records)
+    present = [name for name in platforms if any(record["platform"] == name for record in shown)]
+    share = MOST_FOREST_ROWS // max(len(present), 1)
+    rows: list[ForestRow] = []
+    for name in present:
+        group = [record for record in shown if record["platform"] == name]
+        rows += [_forest_row(record) for record in group[: max(share, 1)]]
+    return rows[:MOST_FOREST_ROWS]
+
+
+def _forest_row(record: ComparisonRecord) -> ForestRow:
+    dims = dims_words(record["dims"])
+    return ForestRow(
+        platform=clean(record["platform"], 60),
+        label=clean(record["task"], 60) + (f" · {dims}" if dims else ""),
+        estimate=estimate(record),
+        mark=mark(record["verdict"]) if record["comparable"] else NOT_COMPARABLE,
+        margin=margin(record),
+    )
+
+
+def table(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> Table:
+    """Every comparison, primary ones first, and the confounders as numbered notes."""
+    first = primary(records)
+    known = {id(record) for record in first}
+    ordered = [*first, *(record for record in records if id(record) not in known)]
+    ordered.sort(key=lambda record: platforms.index(record["platform"]))
+    shown = ordered[:MOST_ROWS]
+    notes = list(dict.fromkeys(note for record in shown for note in record["confounders"]))[:MOST_NOTES]
+    rows = tuple(_row(record, notes) for record in shown)
+    return Table(
+        rows=rows,
+        left_out=len(records) - len(shown),
+        notes=tuple(clean(note) for note in notes),
+        platforms=tuple(dict.fromkeys(row.platform for row in rows)),
+        marks=tuple(each for each in LEGEND if any(each in (row.mark, row.comparability) for row in rows)),
+    )
+
+
+def _row(record: ComparisonRecord, notes: Sequence[str]) -> Row:
+    low, high = record["noise_ci95"]
+    return Row(
+        task=clean(record["task"], 120),
+        metric=metric_words(record["metric"]),
+        dims=dims_words(record["dims"]),
+        stack=clean(record["stack"], 60),
+        device=clean(record["device"], 30),
+        platform=clean(record["platform"], 60),
+        baseline=clean(record["baseline"], 60),
+        baseline_value=Quantity(record["baseline_value"], clean(record["unit"], 20)),
+        platform_value=Quantity(record["platform_value"], clean(record["unit"], 20)),
+        estimate=estimate(record),
+        mark=mark(record["verdict"]),
+        comparability=None if record["comparable"] else NOT_COMPARABLE,
+        blocks=record["blocks"],
+        paired=record["paired"],
+        noise_floor=record["noise_floor"],
+        noise_suspect=low is not None and high is not None and not low <= 1 <= high,
+        mde=record["mde"],
+        notes=tuple(notes.index(note) + 1 for note in record["confounders"][:MOST_NOTES] if note in notes),
+    )

@@ -1,0 +1,123 @@
+"""The journal of a run: each attempt is on disk, whole and synced, before the next one starts."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from harness.agent.messages import CellResult, to_json, write_json
+from harness.errors import ResultsError
+from harness.results.bundle import JournalLine, invocation_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+    from typing import IO
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows has none; there the bundle is not guarded
+    fcntl = None
+
+JOURNAL = "journal.jsonl"
+
+
+class Journal:
+    """Appends to one bundle folder. A line is written after its invocation's file, both fsynced."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the bundle `folder`; raise ResultsError if it can't be written."""
+        self.folder = folder
+        with explained(folder):
+            (folder / "invocations").mkdir(parents=True, exist_ok=True)
+            (folder / "logs").mkdir(exist_ok=True)
+            self._lock = _lock(folder)
+            self._cut_partial_line()
+            self.lines = list(_lines(folder / JOURNAL))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._lock.close()
+
+    def log(self, cell: str, block: int, attempt: int) -> Path:
+        """Return the file for what the invocation prints."""
+        return self.folder / "logs" / f"{invocation_name(cell, block, attempt)}.log"
+
+    def attempts(self, cell: str, block: int) -> list[JournalLine]:
+        """Return what was tried of this invocation."""
+        return [line for line in self.lines if line.cell == cell and line.block == block]
+
+    def append(self, result: CellResult, *, started: str, seconds: float) -> JournalLine:
+        """Store one attempt; raise ResultsError (with the way to go on) if the disk refuses."""
+        name = f"invocations/{invocation_name(result.cell, result.block, result.attempt)}.json"
+        path = self.folder / name
+        with explained(self.folder):
+            write_json(path, to_json(result))
+            line = JournalLine(
+                block=result.block,
+                cell=result.cell,
+                attempt=result.attempt,
+                status=result.status,
+                reason=result.reason,
+                started=started,
+                seconds=round(seconds, 6),
+                file=name,
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            )
+            with (self.folder / JOURNAL).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line.model_dump(mode="json"), ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        self.lines.append(line)
+        return line
+
+    def _cut_partial_line(self) -> None:
+        """Drop a last line without its newline: the run died while writing it, so it was never acknowledged."""
+        path = self.folder / JOURNAL
+        if not path.exists():
+            return
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with path.open("r+b") as file:
+                file.truncate(whole)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """Hold the bundle for this process: two runs in one bundle would run invocations twice."""
+    file = (folder / ".lock").open("wb")
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ResultsError(f"{folder} is in use by another run", "Wait for it, or stop it with Ctrl-C") from None
+    return file
+
+
+def _lines(path: Path) -> Iterator[JournalLine]:
+    if path.exists():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            yield JournalLine.model_validate_json(text)
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn what the file system says into a ResultsError that names the folder and what to do."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"{folder} can't be written: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "Free some space there, then go on with --resume " + folder.name
+        else:
+            remedy = "Name another folder with --results"
+        raise ResultsError(problem, remedy) from error

@@ -1,0 +1,183 @@
+"""The one door to subprocesses: an own session each, a deadline, output passed on as it comes, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from harness.errors import PlatformError
+from harness.runner.output import CHUNK, Chunk, Collected, Pump, Sink, Stream, Tee
+
+# How a process that must end is asked: by Ctrl-C, so that it may tidy up, then more firmly, then killed. Seconds.
+INTERRUPT_GRACE = 1.0
+TERMINATE_GRACE = 0.5
+KILL_GRACE = 10.0  # what outlives this hangs in the kernel
+QUIET = 0.5  # after the end, a pipe that somebody else holds open and that brings nothing for so long is left
+DRAIN = 10.0  # and in any case after this
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """How a process ended: exactly one of the first four says it."""
+
+    code: int | None = None
+    signal: int | None = None
+    timed_out: bool = False
+    oom: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """What a short program answered. `code` is negative when a signal ended it."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    on_line: Callable[[str], None],
+    log: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    on_start: Callable[[int], None] | None = None,
+) -> Exit:
+    """Run a program; pass each line of its stdout on, and log stdout and stderr.
+
+    The program leads a session of its own; when it ends, is out of time (`timeout` seconds) or this call is left by
+    an exception (Ctrl-C), every process in that session's group is ended. `on_start` is told the process id.
+    Raises PlatformError if the program can't be started and ResultsError if the log can't be written.
+    """
+    with Tee(log, on_line) as tee:
+        before = _oom_kills()
+        end = _supervise(_start(argv, cwd, env), tee, timeout, on_start)
+        tee.finish()
+    if end.signal == getattr(signal, "SIGKILL", None) and _oom_kills() > before:
+        return Exit(oom=True, seconds=end.seconds)
+    return end
+
+
+def capture(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run a short program and return what it printed. Raises PlatformError if it can't be started or hangs."""
+    collected = Collected()
+    end = _supervise(_start(argv, cwd, env), collected, timeout, None)
+    if end.timed_out:
+        raise PlatformError(f"{argv[0]} did not answer within {timeout:g} s")
+    code = end.code if end.code is not None else -(end.signal or 0)
+    return Completed(code=code, stdout=collected.text("stdout"), stderr=collected.text("stderr"))
+
+
+def _start(argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [str(part) for part in argv],
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except OSError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise PlatformError(f"{argv[0]} can't be started: folder {cwd} is not there") from error
+        if isinstance(error, FileNotFoundError):
+            raise PlatformError(f"{argv[0]} is not there", "Install it, or put it on the PATH.") from error
+        raise PlatformError(f"{argv[0]} can't be started: {error.strerror or error}") from error
+
+
+def _supervise(
+    process: subprocess.Popen[bytes], sink: Sink, timeout: float, on_start: Callable[[int], None] | None
+) -> Exit:
+    began = time.monotonic()
+    pump: Pump[None] = Pump(sink)
+    try:
+        _connect(process, pump)
+        if on_start:
+            on_start(process.pid)
+        in_time = pump.wait(timeout)
+        seconds = time.monotonic() - began
+    finally:
+        _shut_down(process, pump)
+    pump.drain(quiet=QUIET, at_most=DRAIN)
+    if not in_time:
+        return Exit(timed_out=True, seconds=seconds)
+    status = process.returncode
+    return Exit(code=status, seconds=seconds) if status >= 0 else Exit(signal=-status, seconds=seconds)
+
+
+def _connect(process: subprocess.Popen[bytes], pump: Pump[None]) -> None:
+    pump.watch(lambda: _await_end(process))
+    if process.stdout and process.stderr:
+        pump.read(_chunks("stdout", process.stdout))
+        pump.read(_chunks("stderr", process.stderr))
+
+
+def _chunks(stream: Stream, pipe: IO[bytes]) -> Iterator[Chunk]:
+    with pipe:
+        while data := pipe.read(CHUNK):
+            yield stream, data
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait without reaping: until the group has been ended, its number must not be given to anyone else."""
+    if sys.platform == "win32":
+        process.wait()
+    else:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def _shut_down(process: subprocess.Popen[bytes], pump: Pump[None]) -> None:
+    """End whatever still runs of the process and its group, then reap it."""
+    try:
+        for number, grace in ((signal.SIGINT, INTERRUPT_GRACE), (signal.SIGTERM, TERMINATE_GRACE)):
+            if pump.ended.is_set():
+                break
+            _send(process, number)
+            pump.ended.wait(grace)
+    finally:  # a second Ctrl-C goes straight here
+        _kill(process)
+        if not pump.ended.wait(KILL_GRACE):
+            raise PlatformError(f"process {process.pid} can't be killed: it hangs in the kernel", "See `dmesg`.")
+        process.wait()
+
+
+def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if sys.platform == "win32":
+        process.terminate()
+    else:
+        os.killpg(process.pid, number)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _oom_kills() -> int:
+    """Return how many processes the kernel has ended for memory since boot, in any memory cgroup; 0 if unknown."""
+    try:
+        text = Path("/proc/vmstat").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)

@@ -1,0 +1,104 @@
+"""The front door. `nox -l` lists the sessions; what stands behind `--` goes to the program."""
+
+from __future__ import annotations
+
+import nox
+from nox.command import CommandFailed
+
+nox.needs_version = ">=2026.2"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+PROJECT = nox.project.load_toml()
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the project as a checkout, with these groups of development dependencies."""
+    session.install("-q", "-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+def build_native(session: nox.Session) -> None:
+    """Build the native helper if its sources have changed; without it the probes' Python loops run, and say so."""
+    current = "import sys, harness.native; sys.exit(0 if harness.native.is_current() else 1)"
+    try:
+        session.run("python", "-c", current, silent=True, log=False)
+    except CommandFailed:
+        try:
+            session.install("-q", *nox.project.dependency_groups(PROJECT, "native"))
+            session.run("python", "-m", "harness.native")
+        except CommandFailed:
+            session.warn("the native helper could not be built: probes fall back to Python loops and are marked so")
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Measure every platform within reach and write the report."""
+    install(session)
+    build_native(session)
+    try:
+        session.run("python", "-m", "harness", "run", *session.posargs)
+    except CommandFailed as failure:
+        if failure.return_code == 1:  # some cell failed: the report says which and why
+            session.run("python", "-m", "harness", "report", success_codes=[0, 1, 2])
+        raise
+    session.run("python", "-m", "harness", "report")
+
+
+@nox.session
+def images(session: nox.Session) -> None:
+    """Build the container images that the matrix needs; print name, digest, size and time."""
+    install(session)
+    session.run("python", "-m", "harness", "images", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Write the report of a bundle (default: the newest)."""
+    install(session)
+    session.run("python", "-m", "harness", "report", *session.posargs)
+
+
+@nox.session
+def native(session: nox.Session) -> None:
+    """Build the native helper for every operating system."""
+    install(session, "native")
+    session.run("python", "-m", "harness.native", "--all", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests. What needs an engine, a browser or a framework skips, with its reason, where there is none."""
+    install(session, "test")
+    build_native(session)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format, lint and types."""
+    install(session, "lint", "types", "test")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types alone."""
+    install(session, "types", "test")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the harness itself: the plan, what a cell costs beyond its measurement, a report of 100,000 samples."""
+    install(session, "test")
+    build_native(session)
+    session.run("python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session
+def agreement(session: nox.Session) -> None:
+    """Compare workloads run through the harness with the same runs by hand, alternated."""
+    install(session, "test")
+    session.run("python", "-m", "tests.agreement", *session.posargs)

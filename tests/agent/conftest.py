@@ -1,0 +1,51 @@
+"""Fixtures of the agent's tests: a specification, and the fake probes made findable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from harness.agent import probes
+from harness.agent.messages import CellSpec
+from harness.pack import agent_archive
+
+# A busy machine must not fail a property by its deadline.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+FAKES = Path(__file__).parent / "fakes"
+MakeSpec = Callable[..., CellSpec]
+
+
+@pytest.fixture
+def make_spec() -> MakeSpec:
+    def make(entry: str = "fake.good", **changes: Any) -> CellSpec:
+        values: dict[str, Any] = {
+            "cell": f"native/driver/{entry}",
+            "platform": "native",
+            "stack": "driver",
+            "task": entry,
+            "entry": entry,
+            "params": {},
+            "device": "cpu",
+            "block": 1,
+            "attempt": 1,
+            "seed": 7,
+        }
+        return CellSpec(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def fake_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "__path__", [*probes.__path__, str(FAKES)])
+
+
+@pytest.fixture(scope="session")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return agent_archive(cache=tmp_path_factory.mktemp("agent"))

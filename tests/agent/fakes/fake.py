@@ -1,0 +1,87 @@
+"""Fake probes, one for each way to end; tests put this folder on the path of harness.agent.probes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import NoReturn
+
+from harness.agent.messages import Metric
+from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
+
+
+def run_good(context: Context) -> Outcome:
+    context.progress(1, 1, "done")
+    samples = (context.number("value"),) * context.integer("samples")
+    metric = Metric(name="fake_seconds", unit="s", better="lower", samples=samples, warmup=1)
+    return Outcome(metrics=(metric,), versions={"fake": "1.0"}, warnings=("one\nline",))
+
+
+def run_limited(context: Context) -> Outcome:
+    metric = Metric(name="pinned_bytes", unit="B", better="higher", samples=(1e9,))
+    return Outcome(metrics=(metric,), status="limited", reason="refused above 1 GB")
+
+
+def run_nothing(context: Context) -> Outcome:
+    return Outcome(metrics=())
+
+
+def run_unsupported(context: Context) -> NoReturn:
+    raise Unsupported("the platform can't")
+
+
+def run_unavailable(context: Context) -> NoReturn:
+    raise Unavailable("no device here")
+
+
+def run_silent(context: Context) -> NoReturn:
+    raise Unavailable
+
+
+def run_memory(context: Context) -> NoReturn:
+    raise MemoryError
+
+
+def run_failing(context: Context) -> NoReturn:
+    raise RuntimeError("first\n  second \udcff")
+
+
+def run_exit(context: Context) -> NoReturn:
+    sys.exit(3)
+
+
+def run_interrupt(context: Context) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def run_hang(context: Context) -> NoReturn:
+    context.progress(0, 1, "hanging")
+    while True:
+        time.sleep(0.05)
+
+
+def run_noise(context: Context) -> Outcome:
+    os.write(1, b"native noise\n")
+    sys.stdout.write('{"overhead_matrix": broken\n')
+    return run_good(context)
+
+
+GOOD = {"value": 0.5, "samples": 3}
+
+TASKS = {
+    "good": Task(summary="Ends well.", run=run_good, params=GOOD),
+    "noise": Task(summary="Prints, then ends well.", run=run_noise, params=GOOD),
+    "limited": Task(summary="Works up to a value.", run=run_limited),
+    "nothing": Task(summary="Measures nothing.", run=run_nothing),
+    "unsupported": Task(summary="Says that the platform can't.", run=run_unsupported),
+    "unavailable": Task(summary="Says that the host lacks something.", run=run_unavailable),
+    "silent": Task(summary="Says nothing about why.", run=run_silent),
+    "memory": Task(summary="Runs out of memory.", run=run_memory),
+    "failing": Task(summary="Raises something that nobody foresaw.", run=run_failing),
+    "exit": Task(summary="Calls sys.exit.", run=run_exit),
+    "interrupt": Task(summary="Is interrupted.", run=run_interrupt),
+    "hang": Task(summary="Never ends.", run=run_hang),
+    "device": Task(summary="Wants a GPU.", run=run_good, params=GOOD, devices=("cuda",)),
+    "resource": Task(summary="Wants a checkout.", run=run_good, params=GOOD, resources=("tf_benchmarks",)),
+}

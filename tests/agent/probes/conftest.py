@@ -1,0 +1,79 @@
+"""Runs a probe as the agent does, with its defaults but for what a test gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import pytest
+
+from harness.agent import helper
+from harness.agent.messages import CellSpec, Location, Metric, Scalar
+from harness.agent.task import Context, Outcome, find
+from tests.agent.native_helper import built
+
+
+class RunTask(Protocol):
+    def __call__(self, entry: str, *, locations: Sequence[Location] = (), **params: Scalar) -> Outcome: ...
+
+
+@pytest.fixture
+def run_task() -> RunTask:
+    def run(entry: str, *, locations: Sequence[Location] = (), **params: Scalar) -> Outcome:
+        task = find(entry)
+        assert task is not None
+        assert params.keys() <= task.params.keys()
+        spec = CellSpec(
+            cell=f"native/driver/{entry}",
+            platform="native",
+            stack="driver",
+            task=entry,
+            entry=entry,
+            params={**task.params, **params},
+            device="cpu",
+            block=1,
+            attempt=1,
+            seed=1,
+            locations=tuple(locations),
+        )
+        seen: list[tuple[int, int]] = []
+        context = Context(spec=spec, params=spec.params, progress=lambda done, total, _: seen.append((done, total)))
+        outcome = task.run(context)
+        assert all(0 < done <= total for done, total in seen)
+        # What an outcome holds must survive the way to the controller.
+        for metric in outcome.metrics:
+            assert Metric.from_json({**vars(metric), "samples": list(metric.samples)}) == metric
+        return outcome
+
+    return run
+
+
+@pytest.fixture
+def native() -> helper.NativeHelper:
+    """The native helper, or a skip."""
+    return built()
+
+
+@pytest.fixture
+def no_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform on which the helper cannot be loaded."""
+    monkeypatch.setattr(helper, "load", lambda: None)
+
+
+@pytest.fixture(params=["native", "python"])
+def loop(request: pytest.FixtureRequest) -> str:
+    """Both ways to measure, one after the other; the name is that of the `loop` dim."""
+    request.getfixturevalue("native" if request.param == "native" else "no_native")
+    return str(request.param)
+
+
+def metric(outcome: Outcome, name: str, **dims: Scalar) -> Metric:
+    """Return the one metric of that name and those dims (others may be there)."""
+    found = [each for each in outcome.metrics if each.name == name and dims.items() <= each.dims.items()]
+    assert len(found) == 1, [(each.name, each.dims) for each in outcome.metrics]
+    return found[0]
+
+
+def names(outcome: Outcome) -> set[str]:
+    """Return the names of all metrics."""
+    return {each.name for each in outcome.metrics}

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+
+from harness.agent.helper import NativeHelper
+from harness.agent.loops import ABSENT
+from harness.agent.probes import control
+from tests.agent.probes.conftest import RunTask, metric, names
+
+
+def test_fma_keeps_its_warm_up_apart_and_names_its_loop(run_task: RunTask, loop: str) -> None:
+    outcome = run_task("control.fma", samples=2, sample_seconds=0.02)
+    fma = metric(outcome, "fma_seconds")
+    assert names(outcome) == {"fma_seconds", "clock_seconds"}
+    assert (len(fma.samples), fma.warmup, fma.unit, fma.better) == (3, 1, "s", "lower")
+    assert {each.dims["loop"] for each in outcome.metrics} == {loop}
+    assert (ABSENT in outcome.warnings) == (loop == "python")
+
+
+def test_fma_is_per_operation_whatever_the_length_of_a_sample(run_task: RunTask, native: NativeHelper) -> None:
+    short = metric(run_task("control.fma", samples=10, sample_seconds=0.01), "fma_seconds")
+    long = metric(run_task("control.fma", samples=10, sample_seconds=0.04), "fma_seconds")
+    assert min(long.samples) == pytest.approx(min(short.samples), rel=0.1)
+
+
+def test_fma_samples_last_as_long_as_asked_for(native: NativeHelper) -> None:
+    calls, elapsed = control._calibrate(native, 0.1)
+    assert elapsed >= 0.1
+    assert min(native.fma(3, calls)) >= 0.08  # full speed may have risen since
+
+
+def test_fma_repeats_a_first_sample_that_was_too_short() -> None:
+    class Accelerating(NativeHelper):
+        """A made-up processor that runs ten times as fast after its calibration."""
+
+        def __init__(self) -> None:
+            self.speed = 1e6
+
+        def fma(self, samples: int, calls: int) -> list[float]:
+            elapsed = [calls / self.speed] * samples
+            self.speed = 1e7
+            return elapsed
+
+    calls, elapsed = control._calibrate(Accelerating(), 0.5)
+    assert elapsed >= 0.5
+    assert elapsed == pytest.approx(calls / 1e7)
+
+
+@pytest.mark.parametrize("microseconds", [200, 2000])
+def test_a_planted_delay_comes_back(run_task: RunTask, loop: str, microseconds: int) -> None:
+    outcome = run_task("control.delay", microseconds=microseconds, samples=50, warmup=5)
+    delay = metric(outcome, "delay_seconds", loop=loop)
+    assert len(delay.samples) == 55
+    assert min(delay.samples) >= microseconds * 1e-6
+    assert median(delay.samples[delay.warmup :]) == pytest.approx(microseconds * 1e-6, rel=0.05)
+
+
+def test_what_the_clock_costs_is_told(run_task: RunTask, loop: str) -> None:
+    clock = metric(run_task("control.delay", microseconds=1, samples=1, warmup=0), "clock_seconds")
+    assert clock.better == "lower"
+    assert 1e-9 < median(clock.samples) < 1e-4

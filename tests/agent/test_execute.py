@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.agent.execute import execute, fill_in, one_line
+from harness.agent.messages import CellResult, CellSpec, Metric, to_json
+from harness.agent.task import find
+from tests.agent.conftest import MakeSpec
+
+pytestmark = pytest.mark.usefixtures("fake_probes")
+
+
+def silent(done: int, total: int, note: str) -> None:
+    pass
+
+
+def run(spec: CellSpec) -> CellResult:
+    result = execute(spec, silent)
+    assert CellResult.from_json(json.loads(json.dumps(to_json(result), allow_nan=False))) == result
+    return result
+
+
+def test_a_good_task_gives_its_metrics_versions_and_warnings(make_spec: MakeSpec) -> None:
+    shown = []
+    result = execute(make_spec(params={"samples": 2}), lambda *progress: shown.append(progress))
+
+    assert (result.status, result.reason) == ("ok", "")
+    assert result.metrics == (
+        Metric(name="fake_seconds", unit="s", better="lower", samples=(0.5, 0.5), warmup=1),
+    )
+    assert result.params == {"samples": 2}
+    assert result.versions["fake"] == "1.0"
+    assert result.versions["python.implementation"]
+    assert result.telemetry["seconds"] >= 0
+    assert result.warnings == ("one line",)
+    assert shown == [(1, 1, "done")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "status", "reason"),
+    [
+        ("fake.limited", "limited", "refused above 1 GB"),
+        ("fake.unsupported", "unsupported", "the platform can't"),
+        ("fake.unavailable", "unavailable", "no device here"),
+        ("fake.silent", "unavailable", "the task does not say what is missing"),
+        ("fake.memory", "oom", "the process ran out of memory"),
+        ("fake.exit", "failed", "SystemExit: 3"),
+        ("fake.interrupt", "interrupted", "stopped by a signal before it was done"),
+        ("fake.nothing", "failed", "MessageError: the task measured nothing"),
+        ("fake.device", "unsupported", "fake.device runs on cuda, not on cpu"),
+        ("fake.unknown", "failed", "no task is called 'fake.unknown'"),
+        ("nowhere.at_all", "failed", "no task is called 'nowhere.at_all'"),
+    ],
+)
+def test_every_way_to_end_is_told_apart(make_spec: MakeSpec, entry: str, status: str, reason: str) -> None:
+    result = run(make_spec(entry))
+
+    assert (result.status, result.reason) == (status, reason)
+    assert result.versions["python"]
+    assert "seconds" in result.telemetry
+
+
+def test_an_unforeseen_failure_is_one_line_and_its_traceback_is_log(
+    make_spec: MakeSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(make_spec("fake.failing"))
+
+    assert (result.status, result.reason) == ("failed", "RuntimeError: first second \\udcff")
+    assert "in run_failing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_sample_that_is_not_finite_fails_the_cell(make_spec: MakeSpec, value: float) -> None:
+    spec = make_spec()
+    result = execute(CellSpec(**{**vars(spec), "params": {"value": value}}), silent)
+
+    assert result.status == "failed"
+    assert "fake_seconds: samples: a finite number is expected" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"sample": 2}, "fake.good: unknown parameter 'sample', it takes: samples, value"),
+        ({"samples": 2.5}, "fake.good: parameter samples: int is expected, not 2.5"),
+        ({"samples": True}, "fake.good: parameter samples: int is expected, not True"),
+        ({"value": "4KiB"}, "fake.good: parameter value: float is expected, not '4KiB'"),
+    ],
+)
+def test_wrong_parameters_fail_with_what_is_right(
+    make_spec: MakeSpec, params: dict[str, object], reason: str
+) -> None:
+    result = run(make_spec(params=params))
+
+    assert (result.status, result.reason) == ("failed", reason)
+
+
+def test_defaults_are_filled_in_and_a_whole_number_will_do_for_a_float(make_spec: MakeSpec) -> None:
+    task = find("fake.good")
+    assert task is not None
+
+    assert fill_in(task, make_spec(params={"value": 2})) == {"value": 2, "samples": 3}
+
+
+def test_a_resource_must_be_given_and_be_there(make_spec: MakeSpec, tmp_path: Path) -> None:
+    missing = run(make_spec("fake.resource"))
+    gone = run(make_spec("fake.resource", resources={"tf_benchmarks": str(tmp_path / "gone")}))
+    there = run(make_spec("fake.resource", resources={"tf_benchmarks": str(tmp_path)}))
+
+    assert (missing.status, gone.status, there.status) == ("unavailable", "unavailable", "ok")
+    assert "was not given" in missing.reason
+    assert gone.reason.endswith(f"is not at {tmp_path / 'gone'}")
+
+
+def test_one_line_keeps_the_words() -> None:
+    assert one_line(" a\n\tb\r\nc \udc80") == "a b c \\udc80"

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import gc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.agent.clocks import ClockOverhead
+from harness.agent.messages import Metric
+from harness.agent.sampling import (
+    Timing,
+    calibrate,
+    clock_metric,
+    sample,
+    timing_metric,
+    timing_metrics,
+    timing_warnings,
+)
+
+READ = 50  # nanoseconds that a read of the fake clock takes
+
+
+class FakeClock:
+    """Moves by READ at each read, and by what an operation says that it takes."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        self.now += READ
+        return self.now
+
+
+def timing(*seconds: float, warmup: int = 0, per_sample: int = 1, clock: float = 1e-7) -> Timing:
+    overhead = ClockOverhead(samples=(clock,), mean=clock, resolution=clock)
+    return Timing(seconds=seconds, warmup=warmup, per_sample=per_sample, clock=overhead)
+
+
+def test_a_sample_is_the_time_of_its_operations_by_their_number() -> None:
+    clock = FakeClock()
+
+    def operation() -> None:
+        clock.now += 1000
+
+    result = sample(operation, samples=3, warmup=2, per_sample=10, clock=clock)
+
+    assert result.seconds == pytest.approx(((10 * 1000 + READ) * 1e-9 / 10,) * 5)
+    assert result.warmup == 2
+    assert result.per_sample == 10
+    assert len(result.measured) == 3
+    assert result.clock.median == pytest.approx(READ * 1e-9)
+
+
+def test_values_are_in_the_order_measured_with_warm_up_first() -> None:
+    clock = FakeClock()
+    lengths = iter([900, 800, 100, 200, 300])
+
+    def operation() -> None:
+        clock.now += next(lengths)
+
+    result = sample(operation, samples=3, warmup=2, clock=clock)
+
+    assert result.seconds == pytest.approx(tuple((each + READ) * 1e-9 for each in (900, 800, 100, 200, 300)))
+    assert result.measured == result.seconds[2:]
+
+
+def test_progress_counts_warm_up_and_lies_outside_the_timed_section() -> None:
+    clock = FakeClock()
+    shown = []
+
+    def progress(done: int, total: int, note: str) -> None:
+        clock.now += 10**9
+        shown.append((done, total, note))
+
+    result = sample(lambda: None, samples=2, warmup=1, progress=progress, clock=clock)
+
+    assert shown == [(1, 3, ""), (2, 3, ""), (3, 3, "")]
+    assert max(result.seconds) == pytest.approx(READ * 1e-9)
+
+
+@pytest.mark.parametrize(("samples", "warmup", "per_sample"), [(0, 0, 1), (1, -1, 1), (1, 0, 0)])
+def test_impossible_numbers_are_refused(samples: int, warmup: int, per_sample: int) -> None:
+    with pytest.raises(ValueError, match="are needed"):
+        sample(lambda: None, samples=samples, warmup=warmup, per_sample=per_sample)
+
+
+def test_the_collector_rests_in_the_loop_and_is_left_as_it_was() -> None:
+    seen = []
+    sample(lambda: seen.append((gc.isenabled(), gc.get_freeze_count() > 0)), samples=1, warmup=0)
+
+    assert seen == [(False, True)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+def test_a_collector_that_was_off_stays_off_even_after_a_failure() -> None:
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            sample(lambda: 1 / 0, samples=1, warmup=0)
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.enable()
+
+
+@given(operation=st.integers(1, 10**7), times=st.floats(0.001, 2000))
+def test_calibration_makes_a_sample_last_and_not_much_longer(operation: int, times: float) -> None:
+    clock = FakeClock()
+    at_least = operation * times
+
+    def advance() -> None:
+        clock.now += operation
+
+    count = calibrate(advance, at_least * 1e-9, clock=clock)
+
+    assert count * operation + READ >= at_least
+    assert count == 1 or (count - 2) * operation <= 1.1 * at_least
+
+
+def test_calibration_survives_a_clock_too_coarse_for_one_operation() -> None:
+    operations = 0
+
+    def operation() -> None:
+        nonlocal operations
+        operations += 1
+
+    count = calibrate(operation, 2e-6, clock=lambda: operations // 64 * 1000)
+
+    assert count >= 64
+
+
+def test_a_timing_becomes_a_metric_and_the_clock_another() -> None:
+    taken = timing(3.0, 1.0, 2.0, warmup=1)
+
+    assert timing_metrics("spawn_seconds", taken, dims={"how": "fork"}) == (
+        Metric(
+            name="spawn_seconds", unit="s", better="lower", samples=(3.0, 1.0, 2.0), warmup=1, dims={"how": "fork"}
+        ),
+        Metric(name="clock_seconds", unit="s", better="lower", samples=(1e-7,)),
+    )
+    assert timing_metrics("x", taken) == (timing_metric("x", taken), clock_metric(taken.clock))
+
+
+@pytest.mark.parametrize(
+    ("taken", "warned"),
+    [
+        (timing(1e-3), False),
+        (timing(1e-6), True),  # the clock takes a tenth
+        (timing(1e-6, per_sample=100), False),
+        (timing(1e-3, 1e-6, warmup=1), True),  # warm-up does not count
+        (timing(0.0), True),
+    ],
+)
+def test_a_clock_that_is_a_noticeable_part_of_a_sample_is_warned_of(taken: Timing, warned: bool) -> None:
+    warnings = timing_warnings("spawn_seconds", taken)
+
+    assert bool(warnings) == warned
+    assert all(each.startswith("spawn_seconds: ") for each in warnings)

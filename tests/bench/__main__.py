@@ -1,0 +1,163 @@
+"""`nox -s bench`: what the harness itself costs, paired and repeated. A benchmark to read, not a test to pass.
+
+Each row is a median over repetitions with the 95% interval of the median's paired difference (bootstrap), beside the
+goal. What is compared alternates, so that a busy machine burdens both sides.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import bootstrap
+
+from harness import platforms, stacks
+from harness.agent.messages import CellSpec
+from harness.errors import HarnessError
+from harness.matrix.model import Container, Native, StackConfig
+from harness.platforms.base import Job, Platform
+from harness.stacks import Stack
+from tests.program import ROOT, environment, harness
+from tests.synthetic import write_bundle
+
+REPETITIONS = 15
+
+
+def seconds(action: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the median and its 95% percentile-bootstrap interval."""
+    found = bootstrap((np.array(values),), np.median, method="percentile", rng=1).confidence_interval
+    return statistics.median(values), float(found.low), float(found.high)
+
+
+def plan_seconds() -> list[float]:
+    """Time `plan` on a warm machine: the first call, which fills caches, is left out."""
+
+    def plan() -> None:
+        done = harness("plan", cwd=ROOT)
+        if done.returncode:
+            sys.exit(done.stderr)
+
+    plan()
+    return [seconds(plan) for _ in range(REPETITIONS)]
+
+
+def launch(platform: Platform, stack: Stack, number: int, folder: Path) -> None:
+    """Run a cell that measures next to nothing: one sample of a delay of 1 µs."""
+    work = folder / f"{platform.name}-{number}"
+    work.mkdir()
+    spec = CellSpec(
+        cell=f"{platform.name}/{stack.name}/control.delay",
+        platform=platform.name,
+        stack=stack.name,
+        task="control.delay",
+        entry="control.delay",
+        params={"microseconds": 1, "samples": 1},
+        device="cpu",
+        block=1,
+        attempt=number,
+        seed=0,
+    )
+    job = Job(spec=spec, folder=work, log=folder / "log", timeout=60, on_line=lambda _line: None)
+    platform.launch(job)
+    if not job.result.exists():
+        sys.exit(f"{platform.name}: no result\n{job.log.read_text()}")
+
+
+def beyond(platform: Platform, stack: Stack, bare: Sequence[str], folder: Path) -> list[float]:
+    """Return, per repetition, a cell's seconds less those of the bare command run next to it."""
+
+    def alone() -> None:
+        subprocess.run(bare, check=True, stdout=subprocess.DEVNULL)
+
+    launch(platform, stack, 0, folder)
+    alone()
+    return [seconds(lambda n=n: launch(platform, stack, n, folder)) - seconds(alone) for n in range(1, REPETITIONS + 1)]
+
+
+def native(folder: Path) -> list[float]:
+    stack = stacks.resolve("driver", StackConfig(), root=ROOT, gpu=False)
+    platform = platforms.create(
+        "native", Native(kind="native"), gpu=False, scratch=folder / "scratch", run_token="bench"
+    )
+    platform.prepare(stack, lambda _text: None)
+    python = str(stacks.environment(stack, lambda _text: None))
+    try:
+        return beyond(platform, stack, [python, "-c", "pass"], folder)
+    finally:
+        platform.close()
+
+
+def container(folder: Path) -> list[float]:
+    stack = stacks.resolve("driver", StackConfig(), root=ROOT, gpu=False)
+    config = Container(kind="container")
+    platform = platforms.create("docker", config, gpu=False, scratch=folder / "scratch", run_token="bench")
+    try:
+        provenance = platform.prepare(stack, lambda _text: None).provenance
+        image = str(provenance["image"])
+        bare = [
+            "docker",
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--entrypoint",
+            "/opt/stack/bin/python",
+            image,
+            "-c",
+            "pass",
+        ]
+        return beyond(platform, stack, bare, folder)
+    finally:
+        platform.close()
+
+
+def report(folder: Path) -> tuple[list[float], float]:
+    """Return the seconds of three reports of 100,000 samples, and the page's size in MB."""
+    bundle = write_bundle(folder / "bundle", blocks=10, samples=400)
+    times = []
+    for number in range(3):
+        out = folder / f"report-{number}"
+        command = [sys.executable, "-m", "harness", "report", str(bundle), "-o", str(out)]
+        times.append(seconds(lambda: subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)))
+    return times, (folder / "report-0/index.html").stat().st_size / 1e6
+
+
+def main() -> int:
+    table = Table("what", "median", "95%", "goal", box=None)
+
+    def row(what: str, values: Sequence[float], goal: float) -> None:
+        middle, low, high = interval(values)
+        table.add_row(what, f"{middle:.3f} s", f"{low:.3f}–{high:.3f}", f"< {goal:g} s")
+
+    with tempfile.TemporaryDirectory(prefix="overhead-matrix-bench-") as name:
+        folder = Path(name)
+        row("plan, warm", plan_seconds(), 1.0)
+        row("native cell beyond bare python", native(folder), 0.3)
+        try:
+            row("container cell beyond bare docker run", container(folder), 1.0)
+        except HarnessError as error:
+            table.add_row("container cell beyond bare docker run", f"not measured: {error}", "", "< 1 s")
+        times, megabytes = report(folder)
+        row("report of 100,000 samples", times, 5.0)
+        table.add_row("its page", f"{megabytes:.2f} MB", "", "< 3 MB")
+    Console(width=140 if not os.isatty(1) else None).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Shared by all tests: a cache of their own for what is small, and no silent skips where nothing may skip.
+
+With OVERHEAD_MATRIX_NO_SKIPS=1 (set by .ci/run) a skip is a failure, except for what no CI machine can have.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator
+
+import pytest
+
+# What a CI machine without a GPU and with one Python may lack. Everything else must run there.
+UNAVOIDABLE = re.compile(r"no NVIDIA GPU|no Python 3\.\d+ on this machine|TF_BENCHMARKS is not set|needs Windows")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and os.environ.get("OVERHEAD_MATRIX_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not UNAVOIDABLE.search(reason):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: skipped where nothing may skip: {reason}"
+    return report

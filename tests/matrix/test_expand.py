@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import UsageError
+from harness.matrix.expand import expand
+from harness.matrix.load import load, parse
+from harness.matrix.model import Matrix, framework_of
+from tests.matrix.examples import VALID, edited
+
+SHIPPED = Path(__file__).parents[2] / "matrix.yaml"
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Matrix:
+    return parse(edited("  fakework.mnist:\n", "  fakework.mnist:\n  fakeprobe.gpu:\n"))
+
+
+def test_the_first_profile_is_the_default(matrix: Matrix) -> None:
+    plan = expand(matrix, gpu=False)
+    assert plan.profile_name == "quick"
+    assert plan.profile is matrix.profiles["quick"]
+
+
+def test_every_task_pairs_with_the_stacks_of_its_framework(matrix: Matrix) -> None:
+    cells = expand(matrix, "smoke", gpu=False).cells
+    assert [cell.id for cell in cells if cell.platform == "docker"] == [
+        "docker/driver/fakeprobe.plain",
+        "docker/driver/fakeprobe.params",
+        "docker/torch/fakework.resnet[batch_size=32]",
+        "docker/torch/fakework.resnet[batch_size=64]",
+        "docker/tensorflow/fakework.mnist",
+        "docker/driver/fakeprobe.gpu",
+    ]
+    resnet = next(cell for cell in cells if cell.task == "fakework.resnet[batch_size=64]")
+    assert (resnet.entry, resnet.params) == ("fakework.resnet", {"batch_size": 64})
+
+
+def test_the_baseline_alone_has_a_second_arm(matrix: Matrix) -> None:
+    arms = list(dict.fromkeys(cell.arm_name for cell in expand(matrix, gpu=False).cells))
+    assert arms == ["native", "native@2", "docker", "guest"]
+
+
+def test_every_arm_runs_the_same_cells(matrix: Matrix) -> None:
+    cells = expand(matrix, "smoke", gpu=True).cells
+    kinds = {arm: {(c.stack, c.task, c.device) for c in cells if c.arm_name == arm} for arm in ("native", "native@2")}
+    assert kinds["native"] == kinds["native@2"] == {(c.stack, c.task, c.device) for c in cells}
+
+
+@pytest.mark.parametrize(
+    ("task", "gpu", "device"),
+    [
+        ("fakework.resnet", True, "cuda:0"),
+        ("fakework.resnet", False, "cpu"),
+        ("fakework.mnist", True, "cpu"),
+        ("fakeprobe.gpu", True, "cuda:0"),
+        ("fakeprobe.gpu", False, "cuda:0"),  # its platform says that there is none
+    ],
+)
+def test_the_device_is_the_gpu_where_host_and_task_have_one(matrix: Matrix, task: str, gpu: bool, device: str) -> None:
+    assert {cell.device for cell in expand(matrix, "smoke", tasks=[task], gpu=gpu).cells} == {device}
+
+
+def test_the_command_line_takes_the_place_of_the_profiles_lists(matrix: Matrix) -> None:
+    cells = expand(matrix, "quick", platforms=["guest"], tasks=["fakework.mnist"], gpu=False).cells
+    assert [cell.id for cell in cells] == [
+        "native/tensorflow/fakework.mnist",
+        "native@2/tensorflow/fakework.mnist",
+        "guest/tensorflow/fakework.mnist",
+    ]
+    one = expand(matrix, platforms=["native"], tasks=["fakework.resnet[batch_size=32]"], gpu=False).cells
+    assert [cell.id for cell in one] == [f"native{arm}/torch/fakework.resnet[batch_size=32]" for arm in ("", "@2")]
+
+
+def test_what_matches_nothing_is_told_with_what_exists(matrix: Matrix) -> None:
+    def told(**selection: list[str]) -> str:
+        with pytest.raises(UsageError) as caught:
+            expand(matrix, gpu=False, **selection)
+        return str(caught.value)
+
+    assert told(platforms=["native", "doker"]) == (
+        "--platform doker: no such platform; did you mean docker? allowed: native, docker, guest"
+    )
+    assert told(tasks=["fakeprobe.pain"]).startswith(
+        "--task fakeprobe.pain: no such task; did you mean fakeprobe.plain? allowed: fakeprobe.plain, "
+    )
+    with pytest.raises(UsageError, match="--profile fast: no such profile; allowed: quick, smoke"):
+        expand(matrix, "fast", gpu=False)
+
+
+def test_tasks_for_which_the_profile_has_no_stack_are_told() -> None:
+    text = VALID.replace('stacks: [driver, "t*"]', "stacks: [driver]").replace('["*"]', '["fakeprobe.*"]')
+    with pytest.raises(UsageError, match=r"profile smoke: no stack for fakework\.mnist; its stacks: driver"):
+        expand(parse(text), "smoke", tasks=["fakework.mnist"], gpu=False)
+
+
+@given(
+    stacks=st.lists(st.sampled_from(["driver", "driver-2", "torch-a", "torch-b"]), min_size=1, unique=True),
+    platforms=st.lists(st.sampled_from(["a", "b", "c-2", "native2"]), unique=True),
+    batch_sizes=st.lists(st.integers(1, 10**6), min_size=1, max_size=5, unique=True),
+    gpu=st.booleans(),
+)
+def test_ids_are_unique_and_every_pair_is_there(
+    stacks: list[str], platforms: list[str], batch_sizes: list[int], gpu: bool
+) -> None:
+    matrix = Matrix.model_validate(
+        {
+            "schema": 1,
+            "baseline": "native",
+            "platforms": {name: {"kind": "native"} for name in ["native", *platforms]},
+            "stacks": {name: {} for name in ["torch", *stacks]},
+            "tasks": {"fakework.resnet": [{"batch_size": size} for size in batch_sizes], "fakeprobe.plain": [{}]},
+            "profiles": {"all": {"tasks": ["*"], "blocks": 1}},
+        }
+    )
+    ids = [cell.id for cell in expand(matrix, gpu=gpu).cells]
+    frameworks = [framework_of(name) for name in matrix.stacks]
+    pairs = frameworks.count("torch") * len(batch_sizes) + frameworks.count("none")
+    assert len(ids) == len(set(ids)) == pairs * (len(platforms) + 2)
+
+
+def test_the_shipped_matrix() -> None:
+    matrix = load(SHIPPED)
+    assert list(matrix.profiles) == ["quick", "smoke", "full", "gpu"]
+    cells = {name: expand(matrix, name, gpu=False).cells for name in matrix.profiles}
+    assert {cell.platform for cell in cells["quick"]} == set(matrix.platforms)
+    assert {cell.platform for cell in cells["smoke"]} == {"native", "docker"}
+    assert {cell.entry for cell in cells["full"]} == set(matrix.tasks)
+    assert not any("resnet50" in cell.entry for name in ("quick", "smoke") for cell in cells[name])
+    assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}

@@ -1,0 +1,268 @@
+"""The program as a user meets it, on the native platform: its answers, its statuses, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main, parser
+from tests.program import MATRIX, bundle_of, command, environment, harness, journal_of, one_line_error, project
+
+
+def test_a_run_leaves_a_bundle_and_its_report(tmp_path: Path) -> None:
+    project(tmp_path)
+    done = harness("run", "--profile", "tiny", "--seed", "7", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\x1b" not in done.stdout, "no escape sequences when piped"
+    counts = Counter((line["block"], line["cell"]) for line in journal_of(tmp_path))
+    assert sorted(counts) == [
+        (block, f"{arm}/driver/control.delay") for block in (1, 2, 3) for arm in ("native", "native@2")
+    ]
+    manifest = json.loads((bundle_of(tmp_path) / "run.json").read_text())
+    assert manifest["seed"] == 7
+    assert manifest["platforms"]["native"]["available"] is True
+    reported = harness("report", cwd=tmp_path)
+    assert reported.returncode == 0, reported.stderr
+    (index,) = (tmp_path / "reports").glob("*/index.html")
+    assert "<!doctype html>" in index.read_text("utf-8").lower()
+    document = json.loads((index.parent / "report.json").read_text("utf-8"))
+    assert document["baseline"] == "native"
+    assert len(document["claims"]) == 7
+
+
+def test_plan_says_what_runs_and_why_the_rest_does_not(tmp_path: Path) -> None:
+    project(tmp_path)
+    done = harness("plan", "--profile", "both", "--json", cwd=tmp_path, env={"DOCKER_HOST": "unix:///nonexistent.sock"})
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    cells = {cell["cell"]: cell for cell in plan["cells"]}
+    assert cells["native/driver/control.delay"]["runnable"] is True
+    docker = cells["docker/driver/control.delay"]
+    assert docker["runnable"] is False
+    assert "nonexistent.sock" in docker["reason"]
+    assert 0 < plan["expected_seconds"]["least"] <= plan["expected_seconds"]["most"]
+
+
+def test_plan_in_words(tmp_path: Path) -> None:
+    project(tmp_path)
+    done = harness("plan", "--profile", "both", cwd=tmp_path, env={"DOCKER_HOST": "unix:///nonexistent.sock"})
+    assert "Can't run: " in done.stdout
+    assert "2 of 3 cells can run" in done.stdout
+
+
+def test_without_docker_the_run_still_succeeds_and_the_report_says_why(tmp_path: Path) -> None:
+    project(tmp_path)
+    env = {"DOCKER_HOST": "unix:///nonexistent.sock"}
+    done = harness("run", "--profile", "both", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (record,) = [line for line in journal_of(tmp_path) if line["cell"].startswith("docker/")]
+    assert record["status"] == "unavailable"
+    harness("report", "-o", "out", cwd=tmp_path)
+    document = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
+    reasons = [row["reason"] for row in document["capabilities"] if row["platform"] == "docker"]
+    assert any("nonexistent.sock" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("baseline: native", "baseline: nativ", "nativ"),
+        ("kind: container", "kind: container, cpuz: 1", "cpuz"),
+        ("kind: container", "kind: podd", "podd"),
+        ("blocks: 8", "blocks: many", "many"),
+        ("tasks: [control.delay], platforms: [native]", "tasks: [controll.*], platforms: [native]", "controll.*"),
+        ("  control.delay: {", "  control.dellay: {", "control.dellay"),
+        ("microseconds: 200", "micros: 200", "micros"),
+        ("schema: 1", "schema: [1", "matrix.yaml:"),
+    ],
+)
+def test_a_wrong_matrix_is_one_line_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in MATRIX
+    project(tmp_path, MATRIX.replace(old, new, 1))
+    done = harness("plan", cwd=tmp_path)
+    assert done.returncode == 2
+    line = one_line_error(done)
+    assert words in line
+    assert line.startswith("overhead-matrix: matrix.yaml:")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "-m", "absent.yaml"),
+        ("plan", "--profile", "absent"),
+        ("plan", "--platform", "absent"),
+        ("plan", "--task", "absent.*"),
+        ("run", "--resume", "absent"),
+        ("report",),
+        ("report", "absent"),
+        ("compare", "native", "docker"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_status_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    project(tmp_path)
+    done = harness(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    one_line_error(done)
+
+
+def scripted(folder: Path, body: str) -> str:
+    """Write an interpreter that is Python until the agent's `run` is asked of it; then it does as the body says."""
+    path = folder / "python"
+    path.write_text(f'#!/bin/sh\ncase "$*" in *" run "*) {body};; esac\nexec {sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ("kill -SEGV $$", "crashed", "SIGSEGV"),
+        ("sleep 60", "timeout", "after 1 s"),
+        ("echo no >&2; exit 3", "failed", "no"),
+    ],
+)
+def test_a_probe_that_crashes_hangs_or_fails_is_told(tmp_path: Path, body: str, status: str, words: str) -> None:
+    python = scripted(tmp_path, body)
+    matrix = MATRIX.replace("driver: {}", f"driver: {{interpreter: {python}}}").replace(
+        "blocks: 3}", "blocks: 1, timeout: 1s}", 1
+    )
+    project(tmp_path, matrix)
+    done = harness("run", "--profile", "tiny", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert {line["status"] for line in journal_of(tmp_path)} == {status}
+    assert all(words in line["reason"] and "\n" not in line["reason"] for line in journal_of(tmp_path))
+
+
+def started(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the program and wait until its journal has some lines."""
+    process = subprocess.Popen(
+        command("run", *arguments), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        journals = list(tmp_path.glob("results/*/journal.jsonl"))
+        if journals and journals[0].read_text().count("\n") >= 3:
+            return process
+        time.sleep(0.02)
+    process.kill()
+    raise AssertionError(process.communicate()[1])
+
+
+def test_kill_and_resume_runs_every_cell_once(tmp_path: Path) -> None:
+    project(tmp_path)
+    process = started(tmp_path, "--profile", "long")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = journal_of(tmp_path)
+    run_id = bundle_of(tmp_path).name
+    done = harness("run", "--resume", run_id, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = journal_of(tmp_path)
+    assert after[: len(before)] == before
+    counts = Counter((line["block"], line["cell"]) for line in after)
+    assert len(counts) == 8 * 2 * 2
+    assert set(counts.values()) == {1}
+    assert harness("report", cwd=tmp_path).returncode == 0
+    (written,) = (tmp_path / "reports").glob("*/report.json")
+    compared = json.loads(written.read_text("utf-8"))
+    measured = Counter((row["task"], row["metric"], row["platform"]) for row in compared["distributions"])
+    assert set(measured.values()) == {1}
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(tmp_path: Path, signal_number: signal.Signals) -> None:
+    project(tmp_path)
+    process = started(tmp_path, "--profile", "long")
+    began = time.monotonic()
+    process.send_signal(signal_number)
+    _, errors = process.communicate(timeout=20)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert f"--resume {bundle_of(tmp_path).name}" in errors.decode()
+    assert "Traceback" not in errors.decode()
+
+
+def test_resume_takes_the_run_as_it_began(tmp_path: Path) -> None:
+    project(tmp_path)
+    harness("run", "--profile", "tiny", cwd=tmp_path)
+    run_id = bundle_of(tmp_path).name
+    (tmp_path / "matrix.yaml").write_text("nonsense")
+    done = harness("run", "--resume", run_id, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(journal_of(tmp_path)) == 6
+    wrong = harness("run", "--resume", run_id, "--seed", "1", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "--seed" in one_line_error(wrong)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for a manifest and little more."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_results_disk_is_one_line_with_the_remedy(tmp_path: Path, tiny_disk: Path) -> None:
+    project(tmp_path)
+    done = harness("run", "--profile", "long", "--results", str(tiny_disk), cwd=tmp_path)
+    assert done.returncode == 1
+    line = one_line_error(done)
+    assert "No space left on device" in line
+    assert "--resume" in line or "--results" in line
+
+
+def test_compare_two_platforms_and_two_bundles(tmp_path: Path) -> None:
+    project(tmp_path)
+    harness("run", "--profile", "tiny", cwd=tmp_path)
+    first = bundle_of(tmp_path)
+    arms = harness("compare", "native", "native@2", "--format", "json", cwd=tmp_path)
+    assert arms.returncode == 0, arms.stderr
+    (row,) = [row for row in json.loads(arms.stdout) if row["metric"] == "delay_seconds"]
+    assert 0.5 < row["slowdown"] < 2
+    harness("run", "--profile", "tiny", "--results", "again", cwd=tmp_path)
+    (second,) = [path.parent for path in (tmp_path / "again").glob("*/run.json")]
+    bundles = harness("compare", str(first), str(second), "--format", "markdown", cwd=tmp_path)
+    assert bundles.returncode == 0, bundles.stderr
+    assert bundles.stdout.startswith("| task |")
+
+
+def test_the_gate_fails_only_when_the_whole_interval_lies_above(tmp_path: Path) -> None:
+    slower = MATRIX.replace("microseconds: 200", "microseconds: 400")
+    for name, matrix in (("a", MATRIX), ("b", slower)):
+        project(tmp_path, matrix)
+        assert harness("run", "--profile", "tiny", "--results", name, cwd=tmp_path).returncode == 0
+    (a,) = [path.parent for path in (tmp_path / "a").glob("*/run.json")]
+    (b,) = [path.parent for path in (tmp_path / "b").glob("*/run.json")]
+    passed = harness("compare", str(a), str(a), "--fail-above", "5%", cwd=tmp_path)
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    failed = harness("compare", str(a), str(b), "--metric", "delay_*", "--fail-above", "50%", cwd=tmp_path)
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "delay_seconds" in failed.stderr
+
+
+def test_the_schema_command_writes_the_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", str(tmp_path / "schema.json")]) == 0
+    assert json.loads((tmp_path / "schema.json").read_text())["type"] == "object"
+    assert "schema.json" in capsys.readouterr().out
+
+
+def test_percentages() -> None:
+    chosen = parser().parse_args(["compare", "a", "b", "--fail-above", "5%"])
+    assert chosen.fail_above == pytest.approx(0.05)
+    with pytest.raises(SystemExit):
+        parser().parse_args(["compare", "a", "b", "--fail-above", "much"])
