@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -47,11 +49,16 @@ def download(label: str, requirements: Path, python: str, folder: Path, progress
         if line.lstrip().startswith("Downloading "):
             progress(f"{label}: downloading {line.split(maxsplit=1)[1].strip()}")
 
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pip-", ignore_cleanup_errors=True) as scratch:
-        # pip keeps what it fetches in TMPDIR first: /tmp may be small. An index that can't be reached is asked for
-        # every package, with growing pauses: 90 s for a lock of 11 packages with pip's own five retries.
-        settings = {"PIP_RETRIES": "1", **os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": scratch}
+    scratch = folder / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+    scratch.mkdir()
+    # pip keeps what it fetches in TMPDIR first: /tmp may be small. An index that can't be reached is asked for every
+    # package, with growing pauses: 90 s for a lock of 11 packages with pip's own five retries.
+    settings = {"PIP_RETRIES": "1", **os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "TMPDIR": str(scratch)}
+    try:
         _run(label, argv, DOWNLOAD_SECONDS, show, settings)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def create_environment(label: str, python: Path, folder: Path) -> None:
@@ -138,6 +145,10 @@ def _failure(label: str, output: str) -> StackError:
 
 
 def _last_error(output: str) -> str:
+    """Return the line that names the cause: of a wrong hash the package, else the last one that is an error."""
+    altered = re.search(r"^\s+(\S+ from \S+) .*\n\s+Expected sha256", output, flags=re.MULTILINE)
+    if altered:
+        return altered[1]
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith(("error:", "error "))]
+    errors = [line for line in lines if line.lower().startswith("error:")]
     return (errors or lines or ["no output"])[-1].removeprefix("ERROR: ").rstrip(".")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from harness.agent import telemetry, versions
@@ -110,8 +112,15 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
         case _WrongSpecError():
             return "failed", text
         case _:
-            traceback.print_exception(error)
+            _log_traceback(error)
             return "failed", f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _log_traceback(error: BaseException) -> None:
+    """Write the traceback to stderr; a log that cannot be written must not cost the result."""
+    text = "".join(traceback.format_exception(error))
+    with suppress(OSError, ValueError):
+        sys.stderr.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def one_line(text: str) -> str:

@@ -28,7 +28,7 @@ class Snapshot:
     """The counters at one moment. Times are seconds, an absent entry could not be read."""
 
     clock: float
-    load: tuple[float, ...] | None
+    load: list[float] | None  # over 1, 5 and 15 minutes
     cpu: Mapping[str, float]
     pressure: Mapping[str, float]  # `cpu.some`: time in which some task waited for a processor, since boot
     throttled: float | None  # time in which the control group's processor quota was used up
@@ -42,7 +42,7 @@ def snapshot(root: Path = Path("/")) -> Snapshot:
     usage = _usage()
     return Snapshot(
         clock=time.perf_counter(),
-        load=_try(os.getloadavg),
+        load=_try(lambda: list(os.getloadavg())),
         cpu=_try(partial(_cpu_times, root)) or {},
         pressure=_pressures(root),
         throttled=_try(partial(_throttled, root)),

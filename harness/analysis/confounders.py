@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,17 +108,28 @@ def judge_control(estimates: Sequence[Estimate]) -> Control:
     """
     if not estimates:
         return _unassured("was not measured on both")
-    worst = max(estimates, key=lambda each: abs(each.log_ratio))
-    low, high = worst.interval
-    if low is None or high is None:
+    doubtful = [each for each in estimates if not _inside(each)]
+    if not doubtful:
+        return Control(comparable=True)
+    differing = [each for each in doubtful if _outside(each)]
+    worst = max(differing or doubtful, key=lambda each: abs(each.log_ratio))
+    if worst.low is None or worst.high is None:
         return _unassured(f"has no interval ({worst.ratio:.3f})")
-    text = f"{worst.ratio:.3f} [{low:.3f}, {high:.3f}]"
-    if low > 1 + CONTROL_TOLERANCE or high < 1 / (1 + CONTROL_TOLERANCE):
+    text = f"{worst.ratio:.3f} [{worst.interval[0]:.3f}, {worst.interval[1]:.3f}]"
+    if differing:
         remark = f"{CONTROL} differs: {text}; the two do not get the same clock or share of the processor"
         return Control(comparable=False, remarks=(remark,))
-    if low < 1 / (1 + CONTROL_TOLERANCE) or high > 1 + CONTROL_TOLERANCE:
-        return _unassured(f"cannot tell within {CONTROL_TOLERANCE:.0%}: {text}")
-    return Control(comparable=True)
+    return _unassured(f"cannot tell within {CONTROL_TOLERANCE:.0%}: {text}")
+
+
+def _outside(estimate: Estimate) -> bool:
+    edge = math.log1p(CONTROL_TOLERANCE)
+    return estimate.low is not None and estimate.high is not None and (estimate.low > edge or estimate.high < -edge)
+
+
+def _inside(estimate: Estimate) -> bool:
+    edge = math.log1p(CONTROL_TOLERANCE)
+    return estimate.low is not None and estimate.high is not None and -edge <= estimate.low and estimate.high <= edge
 
 
 def _unassured(finding: str) -> Control:

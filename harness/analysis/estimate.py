@@ -141,8 +141,8 @@ def _detectable(blocks: int, level: float) -> float | None:
 
 def _costs(values: Values, better: Better) -> Values:
     """Return the logs of the values as costs: more is worse."""
-    logs = np.log(np.asarray(values, dtype=float))
-    return -logs if better == "higher" else logs
+    costs: Values = (-1.0 if better == "higher" else 1.0) * np.log(np.asarray(values, dtype=float))
+    return costs
 
 
 def _half(level: float, degrees: float, error: float) -> float:

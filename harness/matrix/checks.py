@@ -8,7 +8,7 @@ from harness.agent import task as agent_task
 from harness.agent.messages import Scalar
 from harness.agent.task import Framework, Task
 from harness.matrix.document import Document
-from harness.matrix.model import Matrix, Profile, framework_of
+from harness.matrix.model import FRAMEWORKS, Matrix, Profile, framework_of
 from harness.matrix.problems import choices, found
 from harness.matrix.tasks import LABEL, NamedTask, complete, convert, declared, differing_keys, is_match, named_tasks
 
@@ -116,5 +116,5 @@ def _task_problem(pattern: str, tasks: Sequence[NamedTask], frameworks: set[Fram
     needed = {task.framework for each in matching if (task := agent_task.find(each.entry))}
     if needed & frameworks:
         return ""
-    stacks = {"none": "driver", "torch": "torch", "tensorflow": "tensorflow"}
-    return f"{found(pattern)} needs a stack of {' or '.join(sorted(stacks[each] for each in needed))}; add it to stacks"
+    stacks = [prefix for prefix, framework in FRAMEWORKS.items() if framework in needed]
+    return f"{found(pattern)} needs a stack of {' or '.join(stacks)}; add it to stacks"

@@ -16,9 +16,9 @@ import yaml
 
 from harness.errors import MatrixError
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 MAX_DEPTH = 32
-MAX_VALUES = 20_000
+MAX_VALUES = 5_000
 
 Steps = tuple[str | int, ...]
 
@@ -39,9 +39,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - PyYAML's
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f"nested deeper than {MAX_DEPTH}", problem_mark=self.peek_event().start_mark
-            )
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # the stubs lack its type
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -174,7 +173,9 @@ class _Plain:
     def value(self, node: yaml.Node, path: Steps = ()) -> Any:  # noqa: ANN401 - whatever YAML holds
         self._count += 1
         if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise self._error(node, (), f"aliases make this deeper than {MAX_DEPTH} or more than {MAX_VALUES} values")
+            raise self._error(
+                node, (), f"aliases counted, this is deeper than {MAX_DEPTH} or more than {MAX_VALUES} values"
+            )
         if isinstance(node, yaml.MappingNode):
             self._expect_tag(node, path, "map")
             return self._mapping(node, path)

@@ -30,7 +30,7 @@ def parse(text: str, file: str = "matrix.yaml") -> Matrix:
 
 def _checked(document: Document) -> Matrix:
     try:
-        matrix = Matrix.model_validate(document.data, by_alias=True, by_name=False)
+        matrix = Matrix.model_validate(document.data)
     except ValidationError as error:
         raise _first_error(document, error) from error
     check_baseline(document, matrix)

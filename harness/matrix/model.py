@@ -215,8 +215,6 @@ ParameterSets = Annotated[
 class Matrix(Model):
     """The whole file. `tasks` maps a name to its parameter sets: one task each."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
     schema_version: Annotated[Literal[1], BeforeValidator(_version, json_schema_input_type=Literal[1])] = Field(
         alias="schema", description="The version of this format."
     )

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 FRACTION = r"^[0-9]{1,6}(\.[0-9]{1,6})? ?%$"
 DURATION = r"^[0-9]{1,9}(\.[0-9]{1,6})? ?(s|min|h)$"
-SIZE = r"^[0-9]{1,15}(\.[0-9]{1,6})? ?([KkMmGgTt]([Ii]?[Bb])?|[Bb])$"
+SIZE = r"^[0-9]{1,19}(\.[0-9]{1,6})? ?([KkMmGgTt]([Ii]?[Bb])?|[Bb])$"
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 _POWERS = "bkmgt"
@@ -45,15 +45,15 @@ def size(value: object) -> int:
 
 
 def docker_size(value: object) -> str:
-    """Return a size in the notation that every Docker client reads: `2GiB` is `2g`.
+    """Return a size in the notation that Docker's clients read, b, k, m or g: `2GiB` is `2g`.
 
-    Raises ValueError for what is no size, and for 0.
+    Raises ValueError for what is no size, for 0 and for more than 8 PiB, above which Docker rounds.
     """
     amount = size(value)
-    if amount <= 0:
-        raise ValueError("a size above 0 is expected, such as 2g")
+    if not 0 < amount <= 2**53:
+        raise ValueError("a size above 0 and up to 8 PiB is expected, such as 2g")
     power = 0
-    while power < len(_POWERS) - 1 and amount % 1024 == 0:
+    while power < _POWERS.index("g") and amount % 1024 == 0:
         amount //= 1024
         power += 1
     return f"{amount}{_POWERS[power]}"

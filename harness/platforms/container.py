@@ -120,8 +120,9 @@ class ContainerPlatform:
             with suppress(HarnessError), engine_errors(self.name):
                 self._empty_bind()
                 self._remove_volume()
-            self._api.close()
         shutil.rmtree(self._scratch / self.name, ignore_errors=True)
+        if "_api" in vars(self):  # an engine was talked to
+            self._api.close()
 
     @cached_property
     def _api(self) -> APIClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 CHECK_SECONDS = 60
 VERSION_CODE = "import sys; print('%d.%d' % sys.version_info[:2])"
+BUILDER_TALK = ("Step ", "--->", "Removing intermediate container")  # of the builder itself, not of a step's program
 # TensorFlow does not look for the CUDA libraries of its own wheels.
 LIBRARIES_CODE = """
 import glob, os, sysconfig
@@ -122,7 +124,9 @@ def _checked(answers: Iterable[dict[str, Any]], what: str) -> Iterator[dict[str,
     for answer in answers:
         if "error" in answer:
             raise failure(what, " ".join(filter(None, (str(answer["error"]), f"after: {last}" if last else ""))))
-        last = str(answer.get("stream", "")).strip() or last
+        said = re.sub(r"\x1b\[[0-9;]*m", "", str(answer.get("stream", ""))).strip()
+        if said and not said.startswith(BUILDER_TALK):
+            last = said.splitlines()[-1]
         yield answer
 
 

@@ -46,8 +46,10 @@ def container_options(
     needed: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the request for one invocation's container. `needed` are the variables that the stack cannot do without,
-    `environ` is the controller's environment. Raises PlatformError for a mount that can't be read.
+    """Return the request for one invocation's container.
+
+    `needed` are the variables that the stack cannot do without, `environ` is the controller's environment. Raises
+    PlatformError for a mount that can't be read.
     """
     gpus = gpu_request(config, device)
     return {

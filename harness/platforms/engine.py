@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from contextlib import suppress
+import socket
+import sys
+from contextlib import closing, suppress
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -23,19 +25,53 @@ ANSWER_SECONDS = 0.4  # an engine that takes longer to say its version is not us
 REQUEST_SECONDS = 60.0
 OLDEST_API = (1, 40)  # Docker 19.03: device requests
 OLDEST_API_TEXT = ".".join(map(str, OLDEST_API))
+DEFAULT = "unix:///var/run/docker.sock"
+UNIX = "unix://"
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def connect(address: str | None, *, timeout: float = REQUEST_SECONDS) -> DockerClient:
+def connect(named: str | None, *, timeout: float = REQUEST_SECONDS) -> DockerClient:
     """Connect to the named engine, else to DOCKER_HOST, the active docker context, or the default socket.
 
-    The API version is the engine's own. Raises what the docker SDK raises.
+    Speaks the newest API version of the engine. Raises what the docker SDK raises.
     """
-    import docker  # noqa: PLC0415 - a fifth of a second that only containers cost
+    _knock(address(named), timeout)
+    with closing(_client(named, OLDEST_API_TEXT, timeout)) as first:
+        version = str(first.version(api_version=False).get("ApiVersion", OLDEST_API_TEXT))
+    return _client(named, version, timeout)
 
-    if address:
-        return docker.DockerClient(base_url=address, timeout=timeout)  # type: ignore[arg-type]  # seconds, as requests takes them
-    return docker.from_env(timeout=timeout)  # type: ignore[arg-type]
+
+def address(named: str | None) -> str:
+    """Return where the engine is looked for."""
+    from docker.context import ContextAPI  # noqa: PLC0415 - a fifth of a second that only containers cost
+
+    if named or os.environ.get("DOCKER_HOST"):
+        return named or os.environ["DOCKER_HOST"]
+    context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
+    return (context.Host if context else None) or DEFAULT
+
+
+def _client(named: str | None, version: str, timeout: float) -> DockerClient:
+    import docker  # noqa: PLC0415 - as above
+
+    seconds: Any = timeout  # the stubs say int, requests takes a float
+    if named:
+        return docker.DockerClient(base_url=named, version=version, timeout=seconds)
+    return docker.from_env(version=version, timeout=seconds)
+
+
+def _knock(engine: str, timeout: float) -> None:
+    """Raise DockerException if nobody serves the socket: the SDK would leave its own end open."""
+    from docker.errors import DockerException  # noqa: PLC0415 - as above
+
+    if sys.platform == "win32" or not engine.startswith(UNIX):
+        return
+    with socket.socket(socket.AF_UNIX) as knocking:
+        knocking.settimeout(timeout)
+        try:
+            knocking.connect("/" + engine.removeprefix(UNIX).lstrip("/"))
+        except OSError as error:
+            raise DockerException(f"{engine}: {type(error).__name__}: {error.strerror or error}") from error
 
 
 def inspect_image(api: APIClient, name: str) -> dict[str, Any]:
@@ -51,20 +87,17 @@ def create_container(api: APIClient, request: Mapping[str, Any], name: str) -> l
 
 
 @cache
-def availability(address: str | None) -> Availability:
+def availability(named: str | None) -> Availability:
     """Whether the engine answers and can run Linux containers with this host's folders. Asked once a process."""
     if find_spec("docker") is None:
         return Availability(runnable=False, reason="the docker SDK is missing; `pip install docker`")
-    reason = _remote(address or os.environ.get("DOCKER_HOST") or _context_address())
-    if reason:
-        return Availability(runnable=False, reason=reason)
     try:
         with engine_errors("container engine"):
-            client = connect(address, timeout=ANSWER_SECONDS)
-            try:
-                return _usable(client.api.api_version, client.version(api_version=False).get("Os", ""))
-            finally:
-                client.close()
+            reason = _remote(address(named))
+            if reason:
+                return Availability(runnable=False, reason=reason)
+            with closing(connect(named, timeout=ANSWER_SECONDS)) as client:
+                return _usable(client.api.api_version, str(client.version().get("Os", "")))
     except PlatformError as error:
         return Availability(runnable=False, reason=str(error))
 
@@ -75,13 +108,6 @@ def remove_container(api: APIClient, name: str) -> None:
 
     with suppress(NotFound):
         api.remove_container(name, force=True, v=True)
-
-
-def _context_address() -> str:
-    from docker.context import ContextAPI  # noqa: PLC0415 - as in `connect`
-
-    context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
-    return (context.Host if context else None) or ""
 
 
 def _remote(address: str) -> str:

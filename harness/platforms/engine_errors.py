@@ -221,5 +221,5 @@ def engine_errors(platform: str) -> Iterator[None]:
 
     try:
         yield
-    except (DockerException, RequestException, HTTPError, ConnectionError) as error:
+    except (DockerException, RequestException, HTTPError) as error:
         raise failure(platform, str(getattr(error, "explanation", None) or error)) from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from typing import Any
 
 import altair as alt
@@ -31,7 +30,6 @@ _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 class ForestRow:
     """One comparison in the forest plot. `margin` is the half width of the equivalence band, relative."""
 
-    platform: str
     label: str
     estimate: Estimate
     mark: Mark
@@ -65,7 +63,8 @@ class Layout:
 
 
 WIDE = Layout(name="wide", left=310, plot=430, right=170, row=26, stacked=False, letters=42)
-NARROW = Layout(name="narrow", left=8, plot=304, right=8, row=46, stacked=True, letters=26)
+NARROW = Layout(name="narrow", left=8, plot=304, right=8, row=46, stacked=True, letters=36)
+_HEAD = 28  # height of a forest's heading
 _STRIP_WIDTH, _STRIP_LEFT, _STRIP_ROW = 290, 120, 30
 
 
@@ -87,16 +86,19 @@ class _Line:
     numbers: str
 
 
-def forest(rows: Sequence[ForestRow], layout: Layout, title: str, description: str) -> Markup:
-    """Slowdowns with their intervals on a logarithmic axis, under a heading for each platform. Needs one row or more."""
-    lines, heads, height = _placed(rows, layout)
+def forest(platform: str, rows: Sequence[ForestRow], layout: Layout, name: str, title: str) -> Markup:
+    """One platform's slowdowns with their intervals on a logarithmic axis. Needs one row or more."""
+    lines = [_line(row, layout, _HEAD + number * layout.row) for number, row in enumerate(rows)]
+    heads = [{"label": _clipped(platform, layout.letters), "text_y": _HEAD / 2}]
+    height = _HEAD + len(rows) * layout.row
     low, high = _domain(rows)
-    axis = alt.Axis(values=_ticks(low, high), format="~r", title=None)
+    axis = alt.Axis(values=_ticks(low, high), format="~r", title=None, grid=not layout.stacked)
     scale = alt.Scale(type="log", domain=[low, high], clamp=True, nice=False)
     layers = [*_intervals(lines, height, scale, axis), *_labels(lines, heads, layout, height)]
     padding = {"left": layout.left, "right": layout.right, "top": 2, "bottom": 26}
     chart = alt.layer(*layers).properties(width=layout.plot, height=height, padding=padding)
-    return inline(chart, f"forest-{layout.name}", title, description)
+    description = " ".join(f"{row.label}: {row.mark.word}." for row in rows)
+    return inline(chart, f"{name}-{layout.name}", title, description)
 
 
 def strip(arms: Sequence[Arm], unit: str, name: str, title: str, description: str) -> Markup:
@@ -147,21 +149,6 @@ def _labels(lines: list[_Line], heads: list[dict[str, Any]], layout: Layout, hei
     ]
 
 
-def _placed(rows: Sequence[ForestRow], layout: Layout) -> tuple[list[_Line], list[dict[str, Any]], float]:
-    """Put rows under their platform's heading; return them, the headings and the height of all."""
-    lines: list[_Line] = []
-    heads: list[dict[str, Any]] = []
-    top = 0.0
-    for platform, group in groupby(rows, key=lambda row: row.platform):
-        heads.append({"label": _clipped(platform, layout.letters), "text_y": top + 14})
-        top += 28
-        for row in group:
-            lines.append(_line(row, layout, top))
-            top += layout.row
-        top += 8
-    return lines, heads, top
-
-
 def _line(row: ForestRow, layout: Layout, top: float) -> _Line:
     estimate = row.estimate
     low, high = estimate.low or estimate.value, estimate.high or estimate.value
@@ -177,16 +164,19 @@ def _line(row: ForestRow, layout: Layout, top: float) -> _Line:
         band_high=1 + row.margin,
         style=row.mark.style,
         label=_clipped(row.label, layout.letters),
-        numbers=_numbers(estimate),
+        numbers=_numbers(estimate, whole=not layout.stacked),
     )
 
 
-def _numbers(estimate: Estimate) -> str:
-    """`1.031 [1.012, 1.050]`, as figures."""
+def _numbers(estimate: Estimate, *, whole: bool) -> str:
+    """`1.031 [1.012, 1.050]` as figures; without the interval where there is no room or none."""
     places = decimals(estimate)
-    shown = [FIGURE.format(raw=value, text=ratio(value, places)) if value is not None else "" for value in
-             (estimate.value, estimate.low, estimate.high)]
-    return f"{shown[0]} [{shown[1]}, {shown[2]}]" if shown[1] and shown[2] else shown[0]
+    value, *ends = (
+        FIGURE.format(raw=number, text=ratio(number, places))
+        for number in (estimate.value, estimate.low, estimate.high)
+        if number is not None
+    )
+    return f"{value} [{ends[0]}, {ends[1]}]" if whole and len(ends) == 2 else value
 
 
 def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:

@@ -83,7 +83,7 @@ class Finding:
 
     what: str
     where: str  # task, stack, device and dims: what tells this finding from its like
-    dims: str
+    detail: str  # the part of `where` that matters in a list
     estimate: Estimate
     mark: Mark
     comparable: bool
@@ -104,10 +104,10 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True)
 class Forest:
-    """The slowdowns, drawn in two widths of which CSS shows one."""
+    """The slowdowns: a drawing for each platform, in two widths of which CSS shows one."""
 
-    wide: Markup
-    narrow: Markup
+    wide: tuple[Markup, ...]
+    narrow: tuple[Markup, ...]
     left_out: int  # comparisons that are only in the table
 
 

@@ -20,7 +20,7 @@ NO_VALUE = "\u2013"
 
 _SMALL = ((1e-9, "n"), (1e-6, "µ"), (1e-3, "m"), (1.0, ""))
 _LARGE = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
-_PREFIXES = {"s": _SMALL, "B": _LARGE, "B/s": _LARGE, "bytes": _LARGE, "bytes/s": _LARGE}
+_PREFIXES = {"s": _SMALL, "B": _LARGE, "B/s": _LARGE, "Hz": _LARGE}
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,15 @@ class Quantity:
 
 
 def decimals(estimate: Estimate) -> int:
-    """Decimals of a ratio: two significant digits of the interval's half width; without one, three of the value."""
+    """Decimals of a ratio: those that the interval's half width warrants; without one, three digits of the value.
+
+    The half width keeps two digits where the first is 1 or 2, else one (so that rounding moves it by a sixth at most).
+    """
     if estimate.low is None or estimate.high is None or estimate.high <= estimate.low:
         return _clamp(3 - _magnitude(estimate.value), 0, 3)
-    return _clamp(1 - _magnitude((estimate.high - estimate.low) / 2), 0, 4)
+    half = (estimate.high - estimate.low) / 2
+    digits = 2 if half < 3 * 10.0 ** _magnitude(half) else 1
+    return _clamp(digits - 1 - _magnitude(half), 0, 4)
 
 
 def ratio(value: float, places: int) -> str:
@@ -142,6 +147,14 @@ def date(text: str) -> str:
     return f"{when.day} {when:%B %Y, %H:%M}{zone}"
 
 
+def fact(value: str, name: str) -> Markup | str:
+    """A recorded property: `25.3 GB` of a number of bytes, `2.4 GHz` of hertz, anything else as it is."""
+    unit = {"bytes": "B", "hz": "Hz"}.get(name.rpartition("_")[2])
+    if unit is None or not value.isdecimal():
+        return value
+    return figure(int(value), quantity(int(value), unit))
+
+
 def figure(raw: float, text: str) -> Markup:
     """The text of a number with the number itself, as a `data` element."""
     return Markup('<data value="{}">{}</data>').format(repr(raw), text)
@@ -191,7 +204,9 @@ FILTERS: Mapping[str, Callable[..., Markup | str]] = {
     "level": _optional(level),
     "duration": _optional(duration),
     "count": lambda value: figure(value, count(value)),
+    "more": count,  # how many were left out here: said, but no figure of report.json
     "date": date,
+    "fact": fact,
 }
 
 

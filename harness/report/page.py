@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.document import CapabilityRecord, ClaimRecord, DistributionRecord, Document
+from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
 from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
 from harness.report.facts import environment, values
@@ -39,7 +40,7 @@ def page(document: Document, assets: Assets) -> Page:
         headlines=tuple(_headlines(document)),
         not_measured=tuple(_not_measured(document)),
         forest=_forest(document),
-        spread=tuple(_spread(document["distributions"])),
+        spread=tuple(_spread(document["distributions"], document["platforms"])),
         legend=LEGEND,
         table=table(document["comparisons"], document["platforms"]),
         gaps=tuple(gaps[:MOST_GAPS]),
@@ -146,7 +147,7 @@ def _nested(document: Document) -> Iterable[Banner]:
         yield Banner(
             tone="note",
             title=f"The host is itself virtual ({', '.join(layers)})",
-            text=f"{clean(document['baseline'], 60)} here means without a further layer, not bare metal.",
+            text=f"Here {clean(document['baseline'], 60)} means without a further layer, not bare metal.",
         )
 
 
@@ -169,8 +170,12 @@ def _headlines(document: Document) -> Iterable[Headline]:
             baseline=clean(best["baseline"] if best else document["baseline"], 60),
             main=finding(best) if best else None,
             others=tuple(map(finding, others[:MOST_FINDINGS])),
-            reason=clean(summary["reason"]) or "No pair of invocations of the same task ended well on both sides.",
+            reason=clean(summary["reason"]) or _no_headline(bool(others)),
         )
+
+
+def _no_headline(probes: bool) -> str:
+    return "No workload ran on both sides; the probes:" if probes else "No task ended well on both sides."
 
 
 def _not_measured(document: Document) -> Iterable[str]:
@@ -182,21 +187,22 @@ def _not_measured(document: Document) -> Iterable[str]:
 
 
 def _forest(document: Document) -> Forest | None:
-    rows = forest_rows(document["comparisons"], document["platforms"])
-    if not rows:
+    groups = forest_rows(document["comparisons"], document["platforms"])
+    if not groups:
         return None
-    title = f"Slowdown against {clean(document['baseline'], 60)} by platform and task, with intervals"
-    description = "A forest plot on a logarithmic axis. " + " ".join(
-        f"{row.platform}, {row.label}: {row.mark.word}." for row in rows
+    wide, narrow = (
+        tuple(
+            forest(platform, rows, layout, f"forest-{number}", f"Slowdowns of {platform} with their intervals")
+            for number, (platform, rows) in enumerate(groups.items())
+        )
+        for layout in (WIDE, NARROW)
     )
     return Forest(
-        wide=forest(rows, WIDE, title, description),
-        narrow=forest(rows, NARROW, title, description),
-        left_out=len(document["comparisons"]) - len(rows),
+        wide=wide, narrow=narrow, left_out=len(document["comparisons"]) - sum(map(len, groups.values()))
     )
 
 
-def _spread(distributions: Sequence[DistributionRecord]) -> Iterable[Panel]:
+def _spread(distributions: Sequence[DistributionRecord], platforms: Sequence[str]) -> Iterable[Panel]:
     """The workloads' steps, invocation by invocation; without a workload, nothing."""
     groups: dict[tuple[str, str, str, str], list[DistributionRecord]] = {}
     for record in distributions:
@@ -204,6 +210,7 @@ def _spread(distributions: Sequence[DistributionRecord]) -> Iterable[Panel]:
             key = (record["task"], record["stack"], record["device"], dims_words(record["dims"]))
             groups.setdefault(key, []).append(record)
     for number, (key, group) in enumerate(list(groups.items())[:MOST_PANELS]):
+        group.sort(key=lambda record: platforms.index(record["platform"].removesuffix(SECOND_ARM)))
         yield _panel(number, key, group[:MOST_ARMS])
 
 

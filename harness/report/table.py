@@ -13,7 +13,8 @@ from harness.report.words import LEGEND, NOT_COMPARABLE, clean, dims_words, find
 SMALLEST_EFFECT = 0.01  # what the design calls equivalent at least: ±1%
 MOST_ROWS = 600
 MOST_NOTES = 60
-MOST_FOREST_ROWS = 36
+MOST_FORESTS = 6
+MOST_FOREST_ROWS = 20  # of one platform
 PRIMARY = {"storage.small_files": "open_read_seconds"}  # where it is not the first metric that a task reports
 STEP = "step_seconds"
 
@@ -60,7 +61,7 @@ def finding(record: ComparisonRecord) -> Finding:
     return Finding(
         what=finding_words(record["task"], record["metric"]),
         where=" · ".join([*place, dims] if dims else place),
-        dims=dims,
+        detail=", ".join(part for part in (place[0] if record["metric"] == STEP else "", dims) if part),
         estimate=estimate(record),
         mark=mark(record["verdict"]),
         comparable=record["comparable"],
@@ -68,22 +69,17 @@ def finding(record: ComparisonRecord) -> Finding:
     )
 
 
-def forest_rows(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> list[ForestRow]:
-    """The primary metrics by platform, each platform's most important ones where there are too many for a drawing."""
+def forest_rows(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> dict[str, list[ForestRow]]:
+    """The primary metrics by platform: of many, the first platforms and each one's most important rows."""
     shown = primary(records)
-    present = [name for name in platforms if any(record["platform"] == name for record in shown)]
-    share = MOST_FOREST_ROWS // max(len(present), 1)
-    rows: list[ForestRow] = []
-    for name in present:
-        group = [record for record in shown if record["platform"] == name]
-        rows += [_forest_row(record) for record in group[: max(share, 1)]]
-    return rows[:MOST_FOREST_ROWS]
+    groups = {name: [record for record in shown if record["platform"] == name] for name in platforms}
+    drawn = [(name, group) for name, group in groups.items() if group][:MOST_FORESTS]
+    return {clean(name, 60): [_forest_row(record) for record in group[:MOST_FOREST_ROWS]] for name, group in drawn}
 
 
 def _forest_row(record: ComparisonRecord) -> ForestRow:
     dims = dims_words(record["dims"])
     return ForestRow(
-        platform=clean(record["platform"], 60),
         label=clean(record["task"], 60) + (f" · {dims}" if dims else ""),
         estimate=estimate(record),
         mark=mark(record["verdict"]) if record["comparable"] else NOT_COMPARABLE,
@@ -129,5 +125,5 @@ def _row(record: ComparisonRecord, notes: Sequence[str]) -> Row:
         noise_floor=record["noise_floor"],
         noise_suspect=low is not None and high is not None and not low <= 1 <= high,
         mde=record["mde"],
-        notes=tuple(notes.index(note) + 1 for note in record["confounders"][:MOST_NOTES] if note in notes),
+        notes=tuple(number for number, note in enumerate(notes, 1) if note in record["confounders"]),
     )

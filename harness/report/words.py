@@ -42,7 +42,7 @@ def metric_words(metric: str) -> str:
 
 
 def dims_words(dims: Mapping[str, Any]) -> str:
-    """`overlay against host, threads 4`: locations by name, everything else with its name."""
+    """`overlay vs host, threads 4`: locations by name, everything else with its name."""
     parts = [f"{clean(name, 40)} {clean(dims[name], 80)}" for name in sorted(dims) if not name.endswith("location")]
     if "location" in dims:
         parts.insert(0, _location(dims))
@@ -52,12 +52,13 @@ def dims_words(dims: Mapping[str, Any]) -> str:
 def _location(dims: Mapping[str, Any]) -> str:
     here = clean(dims["location"], 80)
     there = clean(dims.get("baseline_location", here), 80)
-    return here if here == there else f"{here} against {there}"
+    return here if here == there else f"{here} vs {there}"
 
 
 def finding_words(task: str, metric: str) -> str:
-    """What a comparison is about, in a headline: `training`, `small files, open read`."""
+    """What a comparison is about, in a headline: `training`, `small files, open read`, `triad bandwidth`."""
     if metric == "step_seconds":
         return "training"
     name = clean(task, 80).partition(".")[2].partition("[")[0].replace("_", " ") or clean(task, 80)
-    return f"{name}, {metric_words(metric)}"
+    words = metric_words(metric)
+    return words if name in words else f"{name}, {words}"

@@ -64,7 +64,8 @@ class Tee:
     def __init__(self, log: Path, on_line: Callable[[str], None]) -> None:
         self._path = log
         self._lines = Lines(on_line)
-        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
+        utf8 = codecs.getincrementaldecoder("utf-8")
+        self._decoders: dict[Stream, codecs.IncrementalDecoder] = {"stdout": utf8("replace"), "stderr": utf8("replace")}
         self._written = 0
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -74,21 +75,24 @@ class Tee:
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Log the data; pass on what they complete of stdout's lines."""
-        text = self._decoders[stream].decode(data)
+        self._take(stream, self._decoders[stream].decode(data))
+
+    def finish(self) -> None:
+        """Take the streams as ended: bytes that wait for the rest of a character, a last line without its end."""
+        for stream, decoder in self._decoders.items():
+            self._take(stream, decoder.decode(b"", final=True))
+        self._lines.end(last=True)
+
+    def _take(self, stream: Stream, text: str) -> None:
         self._log(text)
         if stream == "stdout":
             self._lines.feed(text)
 
-    def finish(self) -> None:
-        """Pass on a last line that has no end."""
-        self._lines.end(last=True)
-
     def _log(self, text: str) -> None:
-        kept = text[: max(0, LOG_LIMIT - self._written)]
-        self._written += len(text)
+        before, self._written = self._written, self._written + len(text)
         try:
-            self._file.write(kept)
-            if len(kept) < len(text) and kept:
+            self._file.write(text[: max(0, LOG_LIMIT - before)])
+            if before <= LOG_LIMIT < self._written:
                 self._file.write(f"\n[the log ends here: more than {LOG_LIMIT >> 20} Mi characters]\n")
             self._file.flush()
         except OSError as error:

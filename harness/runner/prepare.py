@@ -113,6 +113,24 @@ def _by_installation(cells: Sequence[Cell], refused: Mapping[str, Availability])
     return users
 
 
+def build_images(cells: Sequence[Cell], bench: Bench, say: Callable[[str], None]) -> list[Mapping[str, Any]]:
+    """Build or find the image of every stack on every container platform; return what each platform says of it.
+
+    Unlike a run, it stops at the first that can't be made: PlatformError or StackError.
+    """
+    wanted = {
+        (cell.platform, cell.stack): cell for cell in cells if bench.platforms[cell.platform].kind == "container"
+    }
+    found = []
+    for (platform, stack), cell in wanted.items():
+        here = _assess(cell, bench)
+        if here.runnable:
+            found.append(bench.platforms[platform].prepare(bench.stacks[stack], say).provenance)
+        else:
+            say(f"{platform}/{stack}: {here.reason}")
+    return found
+
+
 def _inspect(
     cells: Sequence[Cell], bench: Bench, refused: Mapping[str, Availability], say: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ MakeSpec = Callable[..., CellSpec]
 
 @pytest.fixture
 def make_spec() -> MakeSpec:
-    def make(entry: str = "fake.good", **changes: Any) -> CellSpec:
+    def make(entry: str = "fake.good", **changes: object) -> CellSpec:
         values: dict[str, Any] = {
             "cell": f"native/driver/{entry}",
             "platform": "native",

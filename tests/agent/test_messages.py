@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,8 @@ def test_one_field_replaced_is_read_or_refused_but_never_crashes(
         return
     name = data.draw(st.sampled_from(sorted(whole)))
     broken = {**whole, name: data.draw(JSON | st.just(10**400))}
-    try:
-        kind.from_json(broken)
-    except MessageError as error:
-        assert "\n" not in str(error)
+    with suppress(MessageError):
+        assert isinstance(kind.from_json(broken), kind)
 
 
 @pytest.mark.parametrize("name", sorted(SPEC))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.agent.clocks import ClockOverhead
@@ -105,6 +105,7 @@ def test_a_collector_that_was_off_stays_off_even_after_a_failure() -> None:
         gc.enable()
 
 
+@settings(max_examples=50)
 @given(operation=st.integers(1, 10**7), times=st.floats(0.001, 2000))
 def test_calibration_makes_a_sample_last_and_not_much_longer(operation: int, times: float) -> None:
     clock = FakeClock()
@@ -135,9 +136,7 @@ def test_a_timing_becomes_a_metric_and_the_clock_another() -> None:
     taken = timing(3.0, 1.0, 2.0, warmup=1)
 
     assert timing_metrics("spawn_seconds", taken, dims={"how": "fork"}) == (
-        Metric(
-            name="spawn_seconds", unit="s", better="lower", samples=(3.0, 1.0, 2.0), warmup=1, dims={"how": "fork"}
-        ),
+        Metric(name="spawn_seconds", unit="s", better="lower", samples=(3.0, 1.0, 2.0), warmup=1, dims={"how": "fork"}),
         Metric(name="clock_seconds", unit="s", better="lower", samples=(1e-7,)),
     )
     assert timing_metrics("x", taken) == (timing_metric("x", taken), clock_metric(taken.clock))

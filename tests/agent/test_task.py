@@ -21,7 +21,9 @@ def test_a_task_is_found_by_family_and_name() -> None:
 
 
 @pytest.mark.usefixtures("fake_probes")
-@pytest.mark.parametrize("entry", ["fake.unknown", "fake", "unknown.good", "", ".", "..fake.good", "os/path.join", "fake."])
+@pytest.mark.parametrize(
+    "entry", ["fake.unknown", "fake", "unknown.good", "", ".", "..fake.good", "os/path.join", "fake."]
+)
 def test_what_nobody_declared_is_not_found(entry: str) -> None:
     assert find(entry) is None
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
@@ -77,9 +77,9 @@ def test_the_command_line_takes_the_place_of_the_profiles_lists(matrix: Matrix) 
 
 
 def test_what_matches_nothing_is_told_with_what_exists(matrix: Matrix) -> None:
-    def told(**selection: list[str]) -> str:
+    def told(platforms: list[str] | None = None, tasks: list[str] | None = None) -> str:
         with pytest.raises(UsageError) as caught:
-            expand(matrix, gpu=False, **selection)
+            expand(matrix, platforms=platforms, tasks=tasks, gpu=False)
         return str(caught.value)
 
     assert told(platforms=["native", "doker"]) == (
@@ -98,6 +98,7 @@ def test_tasks_for_which_the_profile_has_no_stack_are_told() -> None:
         expand(parse(text), "smoke", tasks=["fakework.mnist"], gpu=False)
 
 
+@settings(deadline=None)
 @given(
     stacks=st.lists(st.sampled_from(["driver", "driver-2", "torch-a", "torch-b"]), min_size=1, unique=True),
     platforms=st.lists(st.sampled_from(["a", "b", "c-2", "native2"]), unique=True),

@@ -24,7 +24,7 @@ def inspect(locations: Sequence[Location] = (), *, root: Path = Path("/")) -> di
         **_named("cpu", cpu.inspect(files)),
         **_named("cgroup", cgroup.inspect(files)),
         **_named("virtualization", virtualization.inspect(files)),
-        **_named("python", python.inspect()),
+        **_named("python", python.inspect(files)),
         **_named("gpu", gpu.inspect()),
         **_named("storage", storage.inspect(files, locations)),
     }

@@ -10,8 +10,9 @@ import sysconfig
 from pathlib import Path
 
 from harness.agent import versions
-from harness.agent.inspection.facts import Fact, fact
+from harness.agent.inspection.facts import Fact, Files, fact
 
+MAPS = "/proc/self/maps"
 # Of the build's configuration and compiler flags, those that change speed; the rest holds paths of the builder.
 SPEED_OPTIONS = re.compile(
     r"--(enable|disable|with|without)-(optimizations|lto|pydebug|gil|shared|pymalloc|computed-gotos|experimental-jit"
@@ -22,7 +23,7 @@ SPEED_FLAGS = re.compile(
 )
 
 
-def inspect() -> dict[str, Fact]:
+def inspect(files: Files) -> dict[str, Fact]:
     """Return the facts of the interpreter that runs this."""
     return {
         "version": fact("platform", platform.python_version),
@@ -32,7 +33,7 @@ def inspect() -> dict[str, Fact]:
         "options": fact("sysconfig CONFIG_ARGS", lambda: _options(str(sysconfig.get_config_var("CONFIG_ARGS") or ""))),
         "flags": fact("sysconfig CFLAGS", lambda: _flags(str(sysconfig.get_config_var("CFLAGS") or ""))),
         "executable_sha256": fact("sys.executable", lambda: versions.sha256(Path(sys.executable).resolve())),
-        "library_sha256": fact("sysconfig INSTSONAME", _library),
+        "library_sha256": fact(MAPS, lambda: _library(files)),
     }
 
 
@@ -45,9 +46,7 @@ def _flags(flags: str) -> list[str]:
     return [word for word in flags.split() if SPEED_FLAGS.fullmatch(word)]
 
 
-def _library() -> str | None:
-    """Return the digest of libpython, None where the interpreter is linked statically."""
-    if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
-        return None
-    folder, name = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
-    return versions.sha256(Path(str(folder)) / str(name))
+def _library(files: Files) -> str | None:
+    """Return the digest of the libpython that is loaded, None where the interpreter is linked statically."""
+    found = re.search(r"/.*/libpython3[\w.]*\.so[\w.]*$", files.text(MAPS), re.MULTILINE)
+    return versions.sha256(Path(found[0])) if found else None

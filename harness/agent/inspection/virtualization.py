@@ -15,7 +15,9 @@ CONTAINER_MARKERS = {
     "/run/.containerenv": "podman",
     "/run/systemd/container": "systemd",
 }
-CONTAINER_GROUPS = re.compile(r"/(docker|containerd|kubepods|libpod|lxc)\b")
+CONTAINER_GROUPS = re.compile(
+    r"/(docker|containerd|kubepods|libpod|lxc)(?:\.slice|-[0-9a-f]{12,}\.scope)?(?=/|$)", re.MULTILINE
+)
 DMI = "/sys/class/dmi/id"
 WSL_INTEROP = "/proc/sys/fs/binfmt_misc/WSLInterop"
 WSL_CUDA = "/usr/lib/wsl/lib/libcuda.so.1"

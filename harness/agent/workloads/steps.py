@@ -18,7 +18,7 @@ _imported = time.perf_counter()
 
 
 def process_seconds() -> float:
-    """Return the seconds since this process started, to 10 ms; where the system does not say, since this module's import."""
+    """Return the seconds since this process started, to 10 ms; where Linux is not asked, since this module's import."""
     try:
         stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
         started = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # field 22, see proc(5)

@@ -23,6 +23,11 @@ def run_limited(context: Context) -> Outcome:
     return Outcome(metrics=(metric,), status="limited", reason="refused above 1 GB")
 
 
+def run_endless(context: Context) -> Outcome:
+    metric = Metric(name="fake_seconds", unit="s", better="lower", samples=(1.0, float(context.text("value"))))
+    return Outcome(metrics=(metric,))
+
+
 def run_nothing(context: Context) -> Outcome:
     return Outcome(metrics=())
 
@@ -73,6 +78,7 @@ TASKS = {
     "good": Task(summary="Ends well.", run=run_good, params=GOOD),
     "noise": Task(summary="Prints, then ends well.", run=run_noise, params=GOOD),
     "limited": Task(summary="Works up to a value.", run=run_limited),
+    "endless": Task(summary="Gives what is no finite number.", run=run_endless, params={"value": "inf"}),
     "nothing": Task(summary="Measures nothing.", run=run_nothing),
     "unsupported": Task(summary="Says that the platform can't.", run=run_unsupported),
     "unavailable": Task(summary="Says that the host lacks something.", run=run_unavailable),

@@ -20,8 +20,8 @@ def test_fma_keeps_its_warm_up_apart_and_names_its_loop(run_task: RunTask, loop:
 
 
 def test_fma_is_per_operation_whatever_the_length_of_a_sample(run_task: RunTask, native: NativeHelper) -> None:
-    short = metric(run_task("control.fma", samples=10, sample_seconds=0.01), "fma_seconds")
-    long = metric(run_task("control.fma", samples=10, sample_seconds=0.04), "fma_seconds")
+    short = metric(run_task("control.fma", samples=100, sample_seconds=0.001), "fma_seconds")
+    long = metric(run_task("control.fma", samples=100, sample_seconds=0.003), "fma_seconds")
     assert min(long.samples) == pytest.approx(min(short.samples), rel=0.1)
 
 
@@ -53,8 +53,8 @@ def test_a_planted_delay_comes_back(run_task: RunTask, loop: str, microseconds: 
     outcome = run_task("control.delay", microseconds=microseconds, samples=50, warmup=5)
     delay = metric(outcome, "delay_seconds", loop=loop)
     assert len(delay.samples) == 55
-    assert min(delay.samples) >= microseconds * 1e-6
-    assert median(delay.samples[delay.warmup :]) == pytest.approx(microseconds * 1e-6, rel=0.05)
+    # The least, not the median: on a machine that is busy otherwise, most waits of 2 ms are interrupted.
+    assert microseconds * 1e-6 <= min(delay.samples) < microseconds * 1.05e-6
 
 
 def test_what_the_clock_costs_is_told(run_task: RunTask, loop: str) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import mmap
 import os
 import subprocess
 import time
@@ -10,11 +9,10 @@ from statistics import median
 
 import pytest
 
-from harness.agent import pagecache
 from harness.agent.helper import NativeHelper
 from harness.agent.loops import PythonLoops
 from harness.agent.messages import Location
-from harness.agent.task import Unavailable, Unsupported
+from harness.agent.task import Unavailable
 from tests.agent.probes.conftest import RunTask, metric, names
 
 SMALL = {"files": 20, "rounds": 3}
@@ -145,21 +143,3 @@ def test_the_loop_takes_the_time_that_it_reports(native: NativeHelper, tmp_path:
         inside = sum(native.files("read", str(tmp_path), 200, 4096))
         reads.append(inside / (time.perf_counter() - start))
     assert 0.5 < median(reads) <= 1
-
-
-def test_pages_are_dropped_or_the_files_counted(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(os.urandom(20_000))
-    (tmp_path / "empty").touch()
-    paths = [path, tmp_path / "empty"]
-    pagecache.write_back(paths)
-    assert pagecache.drop(paths) in {0, 1}  # 1 on a tmpfs
-    path.read_bytes()
-    with path.open("r+b") as file, mmap.mmap(file.fileno(), 20_000) as memory:
-        assert pagecache._resident(memory, 20_000)
-
-
-def test_a_system_that_cannot_drop_pages_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "posix_fadvise")
-    with pytest.raises(Unsupported, match="no way to drop"):
-        pagecache.drop([])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.agent.messages import Scalar
 from harness.agent.task import Outcome, Unavailable, Unsupported, find
 from harness.agent.workloads import tf_cnn
 from tests.agent.workloads.conftest import MakeContext
@@ -17,7 +18,7 @@ CPU = {"--device=cpu", "--data_format=NHWC", "--local_parameter_device=cpu"}
 
 @pytest.fixture
 def fake_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_modules: None) -> Path:
-    """Install a fake TensorFlow that was imported late enough to see TF_USE_LEGACY_KERAS; return its folder."""
+    """Install a fake TensorFlow, which notes TF_USE_LEGACY_KERAS at its import; return its folder."""
     folder = tmp_path / "site"
     (folder / "tensorflow").mkdir(parents=True)
     (folder / "tf_keras").mkdir()
@@ -30,12 +31,11 @@ def fake_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget_modu
     )
     (folder / "tensorflow" / "__init__.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
-    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")  # so that monkeypatch restores it
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")  # and monkeypatch takes back what the task sets
     return folder
 
 
-def flags(entry: str, make_context: MakeContext, **params: Any) -> set[str]:
+def flags(entry: str, make_context: MakeContext, **params: Scalar) -> set[str]:
     context = make_context(entry, params=params)
     return set(tf_cnn.command_flags(entry.partition(".")[2], context.spec.device, context.params))
 

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.agent.inspection import gpu
+
+
+def child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the child process run something else than NVML."""
+    monkeypatch.setattr(gpu, "PROGRAM", program)
+
+
+def test_without_a_driver_the_list_is_empty_and_says_why() -> None:
+    facts = gpu.inspect()
+    if facts["devices"]["value"]:
+        pytest.skip("this machine has an NVIDIA GPU")
+
+    assert facts["devices"]["value"] == []
+    assert facts["devices"]["error"]
+
+
+def test_what_the_child_says_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"devices": {"value": [{"name": "H200", "uuid": "GPU-1"}], "source": "NVML"}}
+    child(f"import sys; sys.stdout.write({json.dumps(facts)!r})", monkeypatch)
+
+    assert gpu.inspect() == facts
+
+
+def test_a_library_that_crashes_ends_the_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    child("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", monkeypatch)
+
+    assert gpu.inspect() == {"devices": {"value": [], "source": "NVML", "error": "NVML crashed (signal 11)"}}
+
+
+def test_a_driver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    child("import time; time.sleep(60)", monkeypatch)
+    monkeypatch.setattr(gpu, "TIMEOUT", 0.5)
+
+    assert "did not answer" in gpu.inspect()["devices"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("raise RuntimeError('broken install')", "NVML could not be asked: RuntimeError: broken install"),
+        ("pass", "NVML could not be asked: exit status 0"),
+    ],
+)
+def test_a_child_that_fails_is_an_error_in_one_line(program: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    child(program, monkeypatch)
+
+    assert gpu.inspect()["devices"]["error"] == says

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+from harness.agent.inspection import nvml
+
+
+class FakeNvml(ModuleType):
+    """Stands in for pynvml: one GPU that answers some questions, supports others not, and no more."""
+
+    NVML_FEATURE_ENABLED = 1
+    NVML_DEVICE_MIG_ENABLE = 1
+    NVML_CLOCK_GRAPHICS = 0
+    NVML_CLOCK_MEM = 2
+
+    class NVMLError(Exception):
+        pass
+
+    answers: ClassVar[dict[str, object]] = {
+        "nvmlDeviceGetCount": 1,
+        "nvmlSystemGetDriverVersion": "580.95.05",
+        "nvmlSystemGetNVMLVersion": "13.580.95.05",
+        "nvmlSystemGetCudaDriverVersion_v2": 13020,
+        "nvmlDeviceGetHandleByIndex": object(),
+        "nvmlDeviceGetName": "NVIDIA H200",
+        "nvmlDeviceGetUUID": "GPU-0123",
+        "nvmlDeviceGetCudaComputeCapability": (9, 0),
+        "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_000_000_000),
+        "nvmlDeviceGetCurrentEccMode": 1,
+        "nvmlDeviceGetMigMode": [0, 0],
+        "nvmlDeviceGetPersistenceMode": 0,
+        "nvmlDeviceGetPowerManagementLimit": 700_000,
+        "nvmlDeviceGetClockInfo": 345,
+        "nvmlDeviceGetMaxClockInfo": 1980,
+        "nvmlDeviceGetCurrPcieLinkGeneration": 5,
+        "nvmlDeviceGetCurrPcieLinkWidth": 16,
+        "nvmlInit": None,
+        "nvmlShutdown": None,
+    }
+
+    def __init__(self, **changes: object) -> None:
+        super().__init__("pynvml")
+        self.asked = self.answers | changes
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        if not name.startswith("nvml"):
+            raise AttributeError(name)
+        answer = self.asked.get(name, self.NVMLError("Not Supported"))
+
+        def ask(*_arguments: object) -> object:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return ask
+
+
+def collect(monkeypatch: pytest.MonkeyPatch, **changes: object) -> dict[str, Any]:
+    monkeypatch.setattr(nvml, "library", lambda: FakeNvml(**changes))
+    facts = nvml.collect()
+    assert json.loads(json.dumps(facts)) == facts
+    return facts
+
+
+def test_a_gpu_is_read_with_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = collect(monkeypatch)
+    [device] = facts["devices"]["value"]
+
+    assert device["name"] == "NVIDIA H200"
+    assert device["uuid"] == "GPU-0123"
+    assert device["compute_capability"] == "9.0"
+    assert (device["ecc"], device["mig"], device["persistence"]) == (True, False, False)
+    assert device["power_limit_watts"] == 700
+    assert device["graphics_clock_hz"] == 345e6
+    assert device["max_graphics_clock_hz"] == 1980e6
+    assert (device["pcie_generation"], device["pcie_width"]) == (5, 16)
+    assert facts["driver"]["value"] == "580.95.05"
+    assert facts["cuda_driver"]["value"] == "13.2"
+
+
+def test_what_is_not_supported_is_none_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    [device] = collect(monkeypatch)["devices"]["value"]
+
+    assert device["driver_model"] is None
+    assert device["max_pcie_width"] is None
+    assert device["errors"]["driver_model"] == "Not Supported"
+    assert "name" not in device["errors"]
+
+
+@pytest.mark.parametrize(("model", "name"), [(0, "WDDM"), (1, "TCC"), (2, "MCDM"), (7, "unknown")])
+def test_windows_driver_models_have_names(monkeypatch: pytest.MonkeyPatch, model: int, name: str) -> None:
+    [device] = collect(monkeypatch, nvmlDeviceGetCurrentDriverModel=model)["devices"]["value"]
+
+    assert device["driver_model"] == name
+
+
+@pytest.mark.parametrize("question", ["nvmlInit", "nvmlDeviceGetCount"])
+def test_without_a_driver_there_are_no_devices(monkeypatch: pytest.MonkeyPatch, question: str) -> None:
+    facts = collect(monkeypatch, **{question: FakeNvml.NVMLError("Driver Not Loaded")})
+
+    assert facts["devices"]["value"] == []
+    assert facts["devices"]["error"] == "Driver Not Loaded"
+
+
+def test_a_gpu_that_fell_off_the_bus_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = FakeNvml.NVMLError("GPU is lost")
+    facts = collect(monkeypatch, nvmlDeviceGetCount=2, nvmlDeviceGetHandleByIndex=lost)
+
+    assert facts["devices"]["value"] == [{"index": index, "errors": {"handle": "GPU is lost"}} for index in range(2)]
+    assert facts["driver"]["value"] == "580.95.05"
+
+
+def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> ModuleType:
+        raise ImportError
+
+    monkeypatch.setattr(nvml, "library", missing)
+
+    assert "pip install nvidia-ml-py" in nvml.collect()["devices"]["error"]
+
+
+def test_the_installed_library_has_every_name_that_is_used() -> None:
+    real = nvml.library()
+
+    for name in FakeNvml.answers:
+        assert hasattr(real, name)
+    for name in ("nvmlDeviceGetCurrentDriverModel", "nvmlDeviceGetMaxPcieLinkGeneration", "NVMLError"):
+        assert hasattr(real, name)

@@ -1,0 +1,22 @@
+"""Made-up /proc and /sys trees for inspections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness.agent.inspection.facts import Fact, Files
+
+
+def tree(root: Path, contents: Mapping[str, str]) -> Files:
+    """Write path → text below `root`."""
+    for path, text in contents.items():
+        file = root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return Files(root)
+
+
+def values(facts: Mapping[str, Fact]) -> dict[str, object]:
+    """Return name → value of the facts that could be read."""
+    return {name: each["value"] for name, each in facts.items() if "error" not in each}

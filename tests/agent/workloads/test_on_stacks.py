@@ -1,0 +1,136 @@
+"""The workloads on real frameworks, installed from the lock files of the project's matrix.yaml."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from harness import sources, stacks
+from harness.agent.messages import CellResult, CellSpec, Scalar, read_json, to_json, write_json
+from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT
+from harness.cache import cache_dir
+from harness.matrix.load import load
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[3]
+
+# Trainable variables and their elements in upstream's training graph, counted with TensorFlow 2.21.0 and the pinned
+# commit by tf_parameter_sizes.py.
+PARAMETERS = {"trivial": (6, 4_263_877), "resnet50": (161, 25_559_081)}
+
+TORCH_SIZES = """
+import json
+from harness.agent.workloads.torch_models import TWINS
+sizes = {name: sorted(each.numel() for each in twin.build().parameters()) for name, twin in TWINS.items()}
+print(json.dumps(sizes))
+"""
+
+
+@pytest.fixture(scope="module")
+def torch_python() -> Path:
+    return _interpreter("torch")
+
+
+@pytest.fixture(scope="module")
+def tensorflow_python(checkout: Path) -> Path:
+    return _interpreter("tensorflow")
+
+
+@pytest.fixture(scope="module")
+def checkout() -> Path:
+    if not os.environ.get("TF_BENCHMARKS"):
+        pytest.skip("TF_BENCHMARKS is not set")
+    return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=lambda _line: None)
+
+
+def _interpreter(name: str) -> Path:
+    config = load(ROOT / "matrix.yaml").stacks[name]
+    return stacks.environment(stacks.resolve(name, config, root=ROOT, gpu=False), lambda _line: None)
+
+
+def _sizes(*argv: str | Path) -> dict[str, list[int]]:
+    printed = subprocess.run([str(part) for part in argv], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    sizes: dict[str, list[int]] = json.loads(printed.splitlines()[-1])
+    return sizes
+
+
+def _counted(sizes: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
+    return {model: (len(each), sum(each)) for model, each in sizes.items()}
+
+
+def _run(
+    python: Path, entry: str, folder: Path, params: Mapping[str, Scalar], resources: Mapping[str, str] | None = None
+) -> CellResult:
+    spec = CellSpec(
+        cell=f"native/stack/{entry}",
+        platform="native",
+        stack="stack",
+        task=entry,
+        entry=entry,
+        params=params,
+        device="cpu",
+        block=1,
+        attempt=1,
+        seed=1,
+        resources=resources or {},
+    )
+    write_json(folder / "spec.json", to_json(spec))
+    argv = [str(python), "-m", "harness.agent", "run", str(folder / "spec.json"), str(folder / "result.json")]
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    return CellResult.from_json(read_json(folder / "result.json"))
+
+
+def _assert_sound(result: CellResult, *, warmup: int, batches: int, batch_size: int) -> None:
+    assert (result.status, result.reason) == ("ok", "")
+    metrics = {metric.name: metric for metric in result.metrics}
+    steps = metrics["step_seconds"]
+    assert (len(steps.samples), steps.warmup) == (warmup + batches, warmup)
+    within_steps = batches * batch_size / sum(steps.samples[warmup:])
+    # What is counted over the whole loop can't be faster than the steps in it (upstream prints two decimals).
+    assert within_steps / 2 < metrics["images_per_second"].samples[0] <= within_steps + 0.01
+    startup = metrics["startup_seconds"].samples[0]
+    assert startup > metrics["import_seconds"].samples[0] + steps.samples[0]
+
+
+def test_the_torch_twins_have_the_recorded_numbers_of_parameters(torch_python: Path) -> None:
+    assert _counted(_sizes(torch_python, "-c", TORCH_SIZES)) == PARAMETERS
+
+
+def test_the_torch_twins_have_upstreams_parameters(torch_python: Path, tensorflow_python: Path, checkout: Path) -> None:
+    script = Path(__file__).with_name("tf_parameter_sizes.py")
+    upstream = _sizes(tensorflow_python, script, checkout, *PARAMETERS)
+    assert _counted(upstream) == PARAMETERS
+    assert _sizes(torch_python, "-c", TORCH_SIZES) == upstream
+
+
+def test_tf_cnn_runs(tensorflow_python: Path, checkout: Path, tmp_path: Path) -> None:
+    params: dict[str, Scalar] = {"num_batches": 12, "num_warmup_batches": 3}
+    result = _run(tensorflow_python, "tf_cnn.trivial", tmp_path, params, {"tf_benchmarks": str(checkout)})
+    _assert_sound(result, warmup=3, batches=12, batch_size=32)
+    assert result.versions["tensorflow/benchmarks"] == UPSTREAM_COMMIT
+
+
+def test_a_model_that_diverges_is_sound_at_its_tame_rate(
+    tensorflow_python: Path, checkout: Path, tmp_path: Path
+) -> None:
+    result = _run(tensorflow_python, "tf_cnn.lenet", tmp_path, {}, {"tf_benchmarks": str(checkout)})
+    _assert_sound(result, warmup=5, batches=20, batch_size=32)
+
+
+@pytest.mark.parametrize(("model", "batch_size"), [("trivial", 32), ("resnet50", 1)])
+def test_torch_cnn_runs(torch_python: Path, tmp_path: Path, model: str, batch_size: int) -> None:
+    params: dict[str, Scalar] = {
+        "batch_size": batch_size,
+        "num_batches": 3,
+        "num_warmup_batches": 1,
+        "threads": 1,
+    }
+    result = _run(torch_python, f"torch_cnn.{model}", tmp_path, params)
+    _assert_sound(result, warmup=1, batches=3, batch_size=batch_size)
+    assert "3 timed steps" in result.warnings[0]

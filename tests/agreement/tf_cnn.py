@@ -1,0 +1,159 @@
+"""Does tf_cnn through the harness give what a run by hand gives? Measured in alternating pairs.
+
+    python -m tests.agreement.tf_cnn --python PYTHON --checkout CHECKOUT [--pairs 6]
+
+PYTHON is the interpreter of a TensorFlow stack, CHECKOUT a checkout of tensorflow/benchmarks. Each pair starts
+upstream's program by hand and the agent on the same task, in an order that alternates; what is compared is the
+`total images/sec` that upstream prints. The output ends with the geometric mean of harness / hand and its 95% interval
+(paired t on the logarithms).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy import stats
+
+from harness.agent.messages import CellResult, CellSpec, Scalar, read_json, to_json, write_json
+from harness.agent.workloads.tf_cnn import TASKS, command_flags
+from harness.agent.workloads.tf_cnn_launcher import SCRIPTS, total_images_per_second
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 600.0  # seconds for one run
+PARAMS: dict[str, Scalar] = {"batch_size": 32, "num_batches": 50, "num_warmup_batches": 5}
+# What a user would type for this; spelt out, so that the task's own flags are part of what is checked.
+BY_HAND = [
+    "--device=cpu",
+    "--data_format=NHWC",
+    "--local_parameter_device=cpu",
+    "--model=trivial",
+    "--data_name=imagenet",
+    "--batch_size=32",
+    "--num_batches=50",
+    "--num_warmup_batches=5",
+    "--variable_update=parameter_server",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """The ratios harness / hand of images per second, their geometric mean and its 95% interval."""
+
+    ratios: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> Agreement:
+        """Compute mean and interval of two ratios or more."""
+        logs = [math.log(ratio) for ratio in ratios]
+        test = stats.ttest_1samp(logs, 0.0)
+        interval = test.confidence_interval(0.95)
+        mean = math.exp(sum(logs) / len(logs))
+        return cls(ratios=tuple(ratios), mean=mean, low=math.exp(interval.low), high=math.exp(interval.high))
+
+    @property
+    def holds(self) -> bool:
+        """Within 1%, or within the noise: the interval covers 1."""
+        return abs(self.mean - 1) <= 0.01 or self.low <= 1 <= self.high
+
+    def __str__(self) -> str:
+        verdict = "agrees" if self.holds else "DIFFERS"
+        return f"harness / hand: {self.mean:.4f}, 95% interval {self.low:.4f} to {self.high:.4f}: {verdict}"
+
+
+def measure(python: Path, checkout: Path, pairs: int) -> Agreement:
+    """Run the pairs, telling each on stdout."""
+    _check_flags()
+    ratios = []
+    for number in range(pairs):
+        if number % 2 == 0:
+            hand = by_hand(python, checkout)
+            harness = through_harness(python, checkout)
+        else:
+            harness = through_harness(python, checkout)
+            hand = by_hand(python, checkout)
+        ratios.append(harness / hand)
+        _tell(f"pair {number + 1}: by hand {hand:.2f}, harness {harness:.2f} images/s, ratio {ratios[-1]:.4f}")
+    return Agreement.of(ratios)
+
+
+def by_hand(python: Path, checkout: Path) -> float:
+    """Run upstream's program as its README says and return its images per second."""
+    folder = checkout / SCRIPTS
+    argv = [str(python), "tf_cnn_benchmarks.py", *BY_HAND]
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(argv, cwd=folder, env=environment, check=True, capture_output=True, text=True, timeout=LIMIT)
+    return total_images_per_second(done.stdout)
+
+
+def through_harness(python: Path, checkout: Path) -> float:
+    """Let the agent execute the task and return the result's images per second."""
+    with tempfile.TemporaryDirectory() as name:
+        specification, result = Path(name, "spec.json"), Path(name, "result.json")
+        write_json(specification, to_json(_spec(checkout)))
+        argv = [str(python), "-m", "harness.agent", "run", str(specification), str(result)]
+        subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=LIMIT)
+        return _images_per_second(CellResult.from_json(read_json(result)))
+
+
+def _images_per_second(result: CellResult) -> float:
+    found = [metric.samples[0] for metric in result.metrics if metric.name == "images_per_second"]
+    if not found:
+        raise SystemExit(f"the harness's run ended {result.status}: {result.reason}")
+    return found[0]
+
+
+def _spec(checkout: Path) -> CellSpec:
+    return CellSpec(
+        cell="native/tensorflow/tf_cnn.trivial",
+        platform="native",
+        stack="tensorflow",
+        task="tf_cnn.trivial",
+        entry="tf_cnn.trivial",
+        params=PARAMS,
+        device="cpu",
+        block=1,
+        attempt=1,
+        seed=1,
+        resources={"tf_benchmarks": str(checkout)},
+    )
+
+
+def _check_flags() -> None:
+    """The harness passes more flags than a user types, but only ones that repeat upstream's defaults."""
+    task_flags = set(command_flags("trivial", "cpu", {**TASKS["trivial"].params, **PARAMS}))
+    if task_flags - set(BY_HAND) != {"--use_fp16=false", "--xla=false", "--forward_only=false"}:
+        raise SystemExit(f"the task's flags are no longer those typed by hand: {sorted(task_flags)}")
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Return 0 where the two agree, else 1."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--python", type=Path, required=True)
+    parser.add_argument("--checkout", type=Path, required=True)
+    parser.add_argument("--pairs", type=int, default=6)
+    arguments = parser.parse_args(argv)
+    if arguments.pairs < 2:
+        parser.error("--pairs: an interval needs two or more")
+    agreement = measure(arguments.python, arguments.checkout, arguments.pairs)
+    _tell(str(agreement))
+    return 0 if agreement.holds else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

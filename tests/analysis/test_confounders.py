@@ -1,0 +1,84 @@
+"""What differs between platforms, side by side."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.analysis.confounders import differences, flat, judge_control
+from harness.analysis.estimate import Estimate
+
+
+def test_facts_become_their_values() -> None:
+    inspection = {
+        "cpu.model": {"value": "Fast", "source": "/proc/cpuinfo"},
+        "cpu.governor": {"value": None, "source": "/sys", "error": "missing"},
+        "cpu.smt": {"value": False, "source": "/sys"},
+        "system.mitigations": {"value": {"meltdown": "PTI"}, "source": "/sys"},
+        "python.flags": {"value": ["-O3", "-g"], "source": "sysconfig"},
+        "gpu.devices": {"value": [{"name": "GPU", "uuid": "GPU-1"}], "source": "NVML"},
+        "gpu.none": {"value": [], "source": "NVML"},
+    }
+    assert flat(inspection) == {
+        "cpu.model": "Fast",
+        "cpu.smt": "no",
+        "system.mitigations.meltdown": "PTI",
+        "python.flags": "-O3, -g",
+        "gpu.devices.0.name": "GPU",
+        "gpu.devices.0.uuid": "GPU-1",
+    }
+
+
+def test_plain_nested_data_are_flattened_too() -> None:
+    assert flat({"a": {"b": 1}, "c": "x" * 500}) == {"a.b": "1", "c": "x" * 199 + "…"}
+
+
+def test_only_what_differs_is_shown() -> None:
+    found = differences(
+        {
+            "native": {"python.version": "3.11.2", "cpu.model": "Fast", "system.boot_id": "1"},
+            "docker": {"python.version": "3.11.9", "cpu.model": "Fast", "system.boot_id": "2", "cgroup.cpus": "0.5"},
+            "silent": {},
+        }
+    )
+    assert found == {
+        "cgroup.cpus": {"native": "", "docker": "0.5"},
+        "python.version": {"native": "3.11.2", "docker": "3.11.9"},
+    }
+
+
+def estimate(low: float | None, high: float | None) -> Estimate:
+    if low is None or high is None:
+        return Estimate(log_ratio=0.0, low=None, high=None, spread=None, blocks=1)
+    middle = (math.log(low) + math.log(high)) / 2
+    return Estimate(log_ratio=middle, low=math.log(low), high=math.log(high), spread=0.01, blocks=8)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "comparable", "remark"),
+    [
+        (0.99, 1.01, True, ""),
+        (1.0, 1.019, True, ""),
+        (1.021, 1.05, False, "differs: 1.035 [1.021, 1.050]"),
+        (0.45, 0.55, False, "differs"),
+        (0.99, 1.03, True, "cannot tell within 2%"),
+        (0.5, 2.0, True, "cannot tell within 2%"),
+        (None, None, True, "has no interval"),
+    ],
+)
+def test_the_control_decides_what_is_comparable(
+    low: float | None, high: float | None, comparable: bool, remark: str
+) -> None:
+    control = judge_control([estimate(low, high)])
+    assert control.comparable is comparable
+    assert remark in "".join(control.remarks)
+    assert bool(control.remarks) is bool(remark)
+
+
+def test_the_worst_control_counts() -> None:
+    assert not judge_control([estimate(0.99, 1.01), estimate(1.9, 2.1)]).comparable
+
+
+def test_a_small_difference_for_sure_is_not_hidden_by_a_larger_doubtful_one() -> None:
+    assert not judge_control([estimate(1.03, 1.05), estimate(0.5, 2.5)]).comparable

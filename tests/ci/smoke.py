@@ -1,0 +1,41 @@
+"""What must be true of the newest bundle after `nox -s matrix -- --profile smoke` on a CI machine.
+
+python -m tests.ci.smoke RESULTS: every cell of native and docker is `ok`, but for what the machine was not given (a
+clone of tensorflow/benchmarks). Prints what is not so; exit status 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.results.bundle import Bundle, read
+
+
+def problems(bundle: Bundle, *, with_tensorflow: bool) -> Iterator[str]:
+    """Yield one line for each thing that is not as it must be."""
+    seen: dict[str, set[str]] = {}
+    for line in bundle.journal:
+        if ".tf_cnn" in line.cell.replace("/", ".") and not with_tensorflow and line.status == "unavailable":
+            continue
+        seen.setdefault(line.cell.rpartition("/")[2], set()).add(line.cell.partition("/")[0])
+        if line.status != "ok":
+            yield f"{line.cell}, block {line.block}: {line.status}: {line.reason}"
+    for task, arms in sorted(seen.items()):
+        if missing := {"native", "native@2", "docker"} - arms:
+            yield f"{task}: did not run on {', '.join(sorted(missing))}"
+    if len(seen) < 7:
+        yield f"only {len(seen)} tasks ran: {', '.join(sorted(seen))}"
+
+
+def main(results: Path) -> int:
+    newest = sorted(path.parent for path in results.glob("*/run.json"))[-1]
+    found = list(problems(read(newest), with_tensorflow=bool(os.environ.get("TF_BENCHMARKS"))))
+    sys.stdout.write("".join(f"{line}\n" for line in found) or f"{newest}: every smoke cell ran on every platform\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,79 @@
+"""Folders, fake agents, and the container engine of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.platforms import engine
+from harness.platforms.container import ContainerPlatform
+from harness.platforms.container_leftovers import RUN_LABEL
+from tests.platforms.jobs import FakeAgent, Launching, container_config
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+TOKEN = f"test-{os.getpid()}"
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> FakeAgent:
+    return FakeAgent(path=tmp_path / "fake_agent.py").does("answer(done=True)")
+
+
+@pytest.fixture
+def launching(tmp_path: Path) -> Launching:
+    return Launching(folder=tmp_path / "jobs")
+
+
+@pytest.fixture(scope="session")
+def base_image() -> str:
+    found = engine.availability(None)
+    if not found.runnable:
+        pytest.skip(f"no container engine: {found.reason}")
+    name = os.environ.get("OVERHEAD_MATRIX_BASE", "")
+    if not name:
+        pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
+    return name
+
+
+@pytest.fixture(scope="session")
+def api(base_image: str) -> Iterator[APIClient]:
+    client = engine.connect(None)
+    yield client.api
+    client.close()
+
+
+@pytest.fixture
+def left(api: APIClient) -> Iterator[list[str]]:
+    """Names what this test left in the engine; what it did leave is removed."""
+    names: list[str] = []
+    yield names
+    for container in of_run(api, TOKEN):
+        names.append(container)
+        api.remove_container(container, force=True)
+    assert names == []
+
+
+@pytest.fixture
+def container(tmp_path: Path, agent: FakeAgent, left: list[str]) -> Iterator[ContainerPlatform]:
+    """A container platform without options."""
+    platform = ContainerPlatform(
+        "docker",
+        container_config(),
+        gpu=False,
+        scratch=tmp_path / "scratch" / TOKEN,
+        run_token=TOKEN,
+        agent=agent.path,
+    )
+    yield platform
+    platform.close()
+
+
+def of_run(api: APIClient, token: str) -> list[str]:
+    """Return the ids of a run's containers, in whatever state."""
+    return [each["Id"] for each in api.containers(all=True, filters={"label": [f"{RUN_LABEL}={token}"]})]

@@ -1,0 +1,48 @@
+"""The lock between processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from harness.exclusive import exclusive
+
+HOLDER = """
+import sys
+from pathlib import Path
+from harness.exclusive import exclusive
+with exclusive(Path(sys.argv[1]), on_wait=lambda: None):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_waits_for_another_process_and_outlives_its_death(tmp_path: Path) -> None:
+    lock = tmp_path / "made" / "x.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        waited: list[bool] = []
+
+        def kill_holder() -> None:
+            waited.append(True)
+            holder.kill()
+
+        with exclusive(lock, on_wait=kill_holder):
+            assert waited == [True]
+
+
+def test_free_again_after_an_exception(tmp_path: Path) -> None:
+    lock = tmp_path / "x.lock"
+    waited = threading.Event()
+    try:
+        with exclusive(lock, on_wait=waited.set):
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    with exclusive(lock, on_wait=waited.set):
+        assert not waited.is_set()
