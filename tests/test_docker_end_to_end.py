@@ -31,20 +31,20 @@ profiles:
   both: {tasks: ["*"], blocks: 2}
 """
 
-HALF = f"""\
+HALF = """\
 schema: 1
 baseline: native
 platforms:
-  native: {{kind: native}}
-  docker-half: {{kind: container, cpus: 0.5}}
+  native: {kind: native}
+  docker-half: {kind: container, cpus: 0.5}
 stacks:
-  driver: {{}}
-  torch: {{requirements: images/torch/requirements.txt, cpu_requirements: images/torch/requirements-cpu.txt}}
+  driver: {}
+  torch: {requirements: images/torch/requirements.txt, cpu_requirements: images/torch/requirements-cpu.txt}
 tasks:
-  control.fma: {{samples: 3, sample_seconds: 1.0}}
-  torch_cnn.resnet50: {{batch_size: 2, num_batches: 6, num_warmup_batches: 1, threads: 1}}
+  control.fma: {samples: 3, sample_seconds: 1.0}
+  torch_cnn.resnet50: {batch_size: 2, num_batches: 6, num_warmup_batches: 1, threads: 1}
 profiles:
-  planted: {{tasks: ["*"], blocks: 4}}
+  planted: {tasks: ["*"], blocks: 4}
 """
 
 

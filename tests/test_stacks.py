@@ -46,8 +46,12 @@ def tiny(tmp_path: Path) -> Stack:
 
 
 def resolve_tiny(root: Path, *, name: str = "driver-tiny", python: str = RUNNING) -> Stack:
-    config = StackConfig(requirements="requirements.txt", python=python)
-    return stacks.resolve(name, config, root=root, gpu=True)
+    settings = config(requirements="requirements.txt", python=python)
+    return stacks.resolve(name, settings, root=root, gpu=True)
+
+
+def config(**values: str) -> StackConfig:
+    return StackConfig.model_validate(values)
 
 
 def answer(python: Path) -> str:
@@ -58,10 +62,10 @@ def answer(python: Path) -> str:
 def test_a_host_without_gpu_gets_the_cpu_lock(tmp_path: Path) -> None:
     (tmp_path / "cuda.txt").write_text("a")
     (tmp_path / "cpu.txt").write_text("b")
-    config = StackConfig(requirements="cuda.txt", cpu_requirements="cpu.txt")
+    settings = config(requirements="cuda.txt", cpu_requirements="cpu.txt")
 
-    with_gpu = stacks.resolve("torch", config, root=tmp_path, gpu=True)
-    without = stacks.resolve("torch", config, root=tmp_path, gpu=False)
+    with_gpu = stacks.resolve("torch", settings, root=tmp_path, gpu=True)
+    without = stacks.resolve("torch", settings, root=tmp_path, gpu=False)
 
     assert (with_gpu.variant, with_gpu.requirements) == ("cuda", tmp_path / "cuda.txt")
     assert (without.variant, without.requirements) == ("cpu", tmp_path / "cpu.txt")
@@ -71,8 +75,8 @@ def test_a_host_without_gpu_gets_the_cpu_lock(tmp_path: Path) -> None:
 
 def test_one_lock_serves_every_host(tmp_path: Path) -> None:
     (tmp_path / "lock.txt").write_text("a")
-    config = StackConfig(requirements="lock.txt")
-    assert stacks.resolve("torch", config, root=tmp_path, gpu=False).variant == "cuda"
+    settings = config(requirements="lock.txt")
+    assert stacks.resolve("torch", settings, root=tmp_path, gpu=False).variant == "cuda"
 
 
 def test_line_ends_do_not_change_the_lock(tmp_path: Path) -> None:
@@ -87,20 +91,20 @@ def test_missing_lock_file(tmp_path: Path) -> None:
     with pytest.raises(
         StackError, match=r"stack torch: lock file .*none\.txt can't be read: No such file.*matrix\.yaml"
     ):
-        stacks.resolve("torch", StackConfig(requirements="none.txt"), root=tmp_path, gpu=True)
+        stacks.resolve("torch", config(requirements="none.txt"), root=tmp_path, gpu=True)
 
 
 def test_images_of_another_matrix_come_from_the_project(tmp_path: Path) -> None:
-    driver = stacks.resolve("driver", StackConfig(), root=tmp_path, gpu=False)
+    driver = stacks.resolve("driver", config(), root=tmp_path, gpu=False)
     assert driver.image_folder == ROOT / "images" / "driver"
     (tmp_path / "images/driver").mkdir(parents=True)
     (tmp_path / "images/driver/Dockerfile").write_text("FROM scratch\n")
-    own = stacks.resolve("driver", StackConfig(), root=tmp_path, gpu=False)
+    own = stacks.resolve("driver", config(), root=tmp_path, gpu=False)
     assert own.image_folder == tmp_path / "images" / "driver"
 
 
 def test_driver_needs_nothing_installed(tmp_path: Path, said: list[str]) -> None:
-    driver = stacks.resolve("driver", StackConfig(python="3.99"), root=tmp_path, gpu=False)
+    driver = stacks.resolve("driver", config(python="3.99"), root=tmp_path, gpu=False)
     assert stacks.ready(driver)
     assert stacks.environment(driver, said.append) == interpreters.base()
     assert stacks.wheels_digest(driver) == ""
@@ -276,19 +280,19 @@ def test_uv_that_cannot_fetch_the_interpreter(said: list[str], tmp_path: Path) -
 
 
 def test_installed_interpreter_is_found_by_name_or_path(said: list[str], tmp_path: Path) -> None:
-    by_path = StackConfig(interpreter=sys.executable)
+    by_path = config(interpreter=sys.executable)
     stack = stacks.resolve("driver", by_path, root=tmp_path, gpu=False)
     assert stack.variant == "installed"
     assert stacks.environment(stack, said.append) == Path(sys.executable)
 
-    missing = stacks.resolve("driver", StackConfig(interpreter="no-such-python"), root=tmp_path, gpu=False)
+    missing = stacks.resolve("driver", config(interpreter="no-such-python"), root=tmp_path, gpu=False)
     assert not stacks.ready(missing)
     with pytest.raises(StackError, match="there is no interpreter no-such-python"):
         stacks.environment(missing, said.append)
 
 
 def test_installed_interpreter_without_the_framework(said: list[str], tmp_path: Path) -> None:
-    stack = stacks.resolve("tensorflow", StackConfig(interpreter=sys.executable), root=tmp_path, gpu=False)
+    stack = stacks.resolve("tensorflow", config(interpreter=sys.executable), root=tmp_path, gpu=False)
     with pytest.raises(StackError, match=r"can't run it: ModuleNotFoundError.*Install tensorflow there"):
         stacks.environment(stack, said.append)
 
@@ -334,10 +338,10 @@ def test_committed_locks_do_not_depend_on_the_python_that_downloads(lock: Path) 
 
 @pytest.mark.stack
 def test_real_torch(said: list[str]) -> None:
-    config = StackConfig(
+    settings = config(
         requirements="images/torch/requirements.txt", cpu_requirements="images/torch/requirements-cpu.txt"
     )
-    stack = stacks.resolve("torch", config, root=ROOT, gpu=False)
+    stack = stacks.resolve("torch", settings, root=ROOT, gpu=False)
     if stacks.interpreter(stack) is None:
         pytest.skip("no Python 3.11 on this machine")
     python = stacks.environment(stack, said.append)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 from markupsafe import Markup
@@ -126,13 +126,15 @@ def strip(arms: Sequence[Arm], unit: str, name: str, title: str, description: st
 
 
 def _intervals(lines: list[_Line], height: float, scale: alt.Scale, axis: alt.Axis) -> list[alt.Chart]:
-    data = _chart(map(asdict, lines))
-    x, y = lambda field: alt.X(f"{field}:Q", scale=scale, axis=axis), _y("y", height)  # noqa: E731 - three near-equal channels
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", scale=scale, axis=axis)
+
+    data, y, top = _chart(map(asdict, lines)), _y("y", height), _y("top", height)
     colour = alt.Color("style:N", legend=None, scale=_by_style([f"var(--{mark.style})" for mark in LEGEND]))
     shape = alt.Shape("style:N", legend=None, scale=_by_style([_SHAPES[mark.shape] for mark in LEGEND]))
     unity = _chart([{"low": 1, "y": 0, "end": height}])
     return [
-        data.mark_rect(color="var(--band)").encode(x=x("band_low"), x2="band_high:Q", y=_y("top", height), y2="bottom:Q"),
+        data.mark_rect(color="var(--band)").encode(x=x("band_low"), x2="band_high:Q", y=top, y2="bottom:Q"),
         unity.mark_rule(color="currentColor", strokeDash=[3, 3]).encode(x=x("low"), y=y, y2="end:Q"),
         data.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x("low"), x2="high:Q", y=y, color=colour),
         data.mark_point(filled=True, size=95, opacity=1).encode(x=x("value"), y=y, color=colour, shape=shape),
@@ -226,10 +228,19 @@ def _y(field: str, height: float) -> alt.Y:
     return alt.Y(f"{field}:Q", axis=None, scale=alt.Scale(domain=[0, height], range=[0, height], nice=False))
 
 
-def _text(rows: list[dict[str, Any]], field: str, left: float, y: alt.Y, *, align: str = "left", weight: int = 400) -> alt.Chart:
+def _text(
+    rows: list[dict[str, Any]],
+    field: str,
+    left: float,
+    y: alt.Y,
+    *,
+    align: Literal["left", "right"] = "left",
+    weight: Literal[400, 700] = 400,
+) -> alt.Chart:
     chart = _chart(rows).mark_text(align=align, baseline="middle", fontSize=13, fontWeight=weight, color="currentColor")
-    return chart.encode(x=alt.value(left), y=y, text=f"{field}:N")
+    placed: alt.Chart = chart.encode(x=alt.value(left), y=y, text=f"{field}:N")
+    return placed
 
 
 def _chart(rows: Iterable[dict[str, Any]]) -> alt.Chart:
-    return alt.Chart(alt.Data(values=list(rows)))
+    return alt.Chart(alt.InlineData(values=list(rows)))

@@ -29,8 +29,11 @@ def environment(
 
 
 def values(found: Mapping[str, str]) -> dict[str, str]:
-    """Name → value of a flat inspection. Where a property came with its source (`cpu.model.value`, `cpu.model.source`)
-    the name is the property's and its source is left to report.json."""
+    """Name → value of a flat inspection.
+
+    Where a property comes with its source (`cpu.model.value`, `cpu.model.source`), the name is the property's; the
+    source is left to report.json.
+    """
     sourced = {key.removesuffix(".source") for key in found if key.endswith(".source")}
     beside = {f"{name}{suffix}" for name in sourced for suffix in (".source", ".error")}
     return {plain(key): value for key, value in found.items() if key not in beside}

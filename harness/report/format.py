@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 NARROW_SPACE = "\u202f"  # between a number and its unit, and between thousands
 MINUS = "\u2212"
@@ -34,7 +34,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A value in its base unit: `s`, `B/s`, `images/s`…"""
+    """A value in its base unit: `s`, `B/s`, `images/s`."""
 
     value: float
     unit: str
@@ -191,7 +191,7 @@ def _quantity(item: Quantity) -> Markup:
 
 
 def _optional(text: Callable[[float], str]) -> Callable[[float | None], Markup]:
-    return lambda value: Markup(NO_VALUE) if value is None else figure(value, text(value))
+    return lambda value: escape(NO_VALUE) if value is None else figure(value, text(value))
 
 
 FILTERS: Mapping[str, Callable[..., Markup | str]] = {

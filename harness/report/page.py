@@ -117,7 +117,7 @@ def _stand_in(document: Document) -> Iterable[Banner]:
         yield Banner(
             tone="alert",
             title="A stand-in, not real hardware",
-            text="A simulated device took part in this run. Its figures test the tool and say nothing about any hardware.",
+            text="A simulated device took part in this run. Its figures test the tool and describe no hardware.",
         )
 
 
@@ -197,9 +197,7 @@ def _forest(document: Document) -> Forest | None:
         )
         for layout in (WIDE, NARROW)
     )
-    return Forest(
-        wide=wide, narrow=narrow, left_out=len(document["comparisons"]) - sum(map(len, groups.values()))
-    )
+    return Forest(wide=wide, narrow=narrow, left_out=len(document["comparisons"]) - sum(map(len, groups.values())))
 
 
 def _spread(distributions: Sequence[DistributionRecord], platforms: Sequence[str]) -> Iterable[Panel]:

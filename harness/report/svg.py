@@ -1,4 +1,4 @@
-"""From an altair chart to an SVG that lives inside the page: its fonts, its colours, its title; nothing else of its own.
+"""From an altair chart to an SVG that lives inside the page, in the page's fonts and colours.
 
 Colours in specifications are CSS (`var(--slower)`, `currentColor`), so light, dark and print need no second drawing.
 """
@@ -30,9 +30,11 @@ _AXIS = alt.AxisConfig(
 )
 
 
-def inline(chart: alt.LayerChart, name: str, title: str, description: str) -> Markup:
+def inline(chart: alt.LayerChart | alt.FacetChart, name: str, title: str, description: str) -> Markup:
     """Render the chart; `name` makes its ids unique on the page. No network, no external reference."""
-    chart = chart.configure(background="transparent", autosize="none", aria=False, axis=_AXIS, view=alt.ViewConfig(stroke=None))
+    chart = chart.configure(
+        background="transparent", autosize="none", aria=False, axis=_AXIS, view=alt.ViewConfig(stroke=None)
+    )
     drawing = vl_convert.vegalite_to_svg(chart.to_dict())
     return Markup(_tidied(drawing, _root(drawing, name, title, description)))  # noqa: S704 - drawn by ourselves
 

@@ -26,7 +26,7 @@ def mark(verdict: str) -> Mark:
 
 
 def clean(value: object, limit: int = 300) -> str:
-    """One line of bounded length in which hidden characters are written out (`\\u202e`), so that none can act."""
+    """One line of bounded length in which hidden characters are written out by number, so that none can act."""
     text = str(value)[: limit + 1]
     shown = "".join(_written_out(char) if unicodedata.category(char) in _HIDDEN else char for char in text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

@@ -31,7 +31,7 @@ def problems(bundle: Bundle, *, with_tensorflow: bool) -> Iterator[str]:
 
 
 def main(results: Path) -> int:
-    newest = sorted(path.parent for path in results.glob("*/run.json"))[-1]
+    newest = max(path.parent for path in results.glob("*/run.json"))
     found = list(problems(read(newest), with_tensorflow=bool(os.environ.get("TF_BENCHMARKS"))))
     sys.stdout.write("".join(f"{line}\n" for line in found) or f"{newest}: every smoke cell ran on every platform\n")
     return 1 if found else 0

@@ -410,3 +410,15 @@ def test_labels_name_the_run_and_its_process() -> None:
     assert found["org.overhead-matrix.pid"].isdecimal()
     assert set(found) >= {f"org.overhead-matrix.{name}" for name in ("boot", "start", "host", "namespace")}
     assert json.dumps(found)
+
+
+@pytest.mark.docker
+def test_what_another_user_left_in_the_bound_folder_is_removed_by_a_container(
+    prepared: ContainerPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root's files cannot be removed by this user; here rmtree only pretends that it may not."""
+    (prepared._bind / "folder").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr("harness.platforms.container.shutil.rmtree", lambda _path, *, ignore_errors: None)
+        prepared.close()
+    assert not prepared._bind.exists()

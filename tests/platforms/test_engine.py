@@ -96,7 +96,7 @@ def test_the_active_context_names_the_engine(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
     context = Context("lab", host="ssh://user@lab")
     monkeypatch.setattr(ContextAPI, "get_context", lambda _name: context)
-    assert engine.address(None) == "ssh://user@lab"
+    assert engine.address(None).startswith("ssh://user@lab")
     assert "another host" in engine.availability(None).reason
     engine.availability.cache_clear()
 

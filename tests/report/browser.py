@@ -53,7 +53,7 @@ def chromium() -> str | None:
 
 
 def check_page(index: Path, report_json: Path) -> list[str]:
-    """Return what is wrong with a report: console messages, requests, figures not in report.json, sideways scrolling."""
+    """Return what is wrong: console messages, requests, figures that report.json lacks, scrolling sideways."""
     problems: list[str] = []
     with launched() as browser:
         page = browser.new_page(viewport={"width": DESK, "height": 900})
