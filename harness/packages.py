@@ -90,9 +90,15 @@ def install_python(label: str, version: str, progress: Callable[[str], None]) ->
         _run(label, [uv, "--no-config", "python", "install", version], DOWNLOAD_SECONDS)
         found = process.capture([uv, "--no-config", "python", "find", "--no-project", version], timeout=60.0)
     except (StackError, PlatformError) as error:
-        problem = f"stack {label}: there is no Python {version} on this host, and uv can't fetch one"
-        raise StackError(problem, _python_remedy(version)) from error
+        raise _no_python(label, version) from error
+    if found.code != 0:
+        raise _no_python(label, version)
     return Path(found.stdout.strip())
+
+
+def _no_python(label: str, version: str) -> StackError:
+    problem = f"stack {label}: there is no Python {version} on this host, and uv can't fetch one"
+    return StackError(problem, _python_remedy(version))
 
 
 def _python_remedy(version: str) -> str:

@@ -90,9 +90,11 @@ def wheelhouse(stack: Stack, progress: Callable[[str], None]) -> Path:
 
 def wheels_digest(stack: Stack) -> str:
     """Return the SHA-256 over name and SHA-256 of each wheel, sorted; empty while nothing is downloaded."""
-    wheels = _wheels(_folder("wheels", stack)) if stack.requirements else None
-    if wheels is None:
+    if stack.requirements is None:
         return ""
+    wheels = _wheels(_folder("wheels", stack))
+    if wheels is None:  # the environment remembers what it was installed from
+        return (_read(_environment_folder(stack)) or {}).get("wheels", "")
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(wheels.items())).encode()).hexdigest()
 
 

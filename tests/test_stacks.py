@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -129,6 +130,9 @@ def test_install_once(tiny: Stack, said: list[str], monkeypatch: pytest.MonkeyPa
     steps = len(said)
     assert stacks.environment(tiny, said.append) == python
     assert len(said) == steps, "a second call has nothing to do"
+    digest = stacks.wheels_digest(tiny)
+    shutil.rmtree(stacks.wheelhouse(tiny, said.append))
+    assert stacks.wheels_digest(tiny) == digest, "the environment remembers"
 
 
 def test_environment_is_isolated_from_the_network_and_pip_settings(

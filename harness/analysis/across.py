@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from harness.analysis.compare import DESCRIPTIVE, compare, compare_medians
+from harness.analysis.compare import DESCRIPTIVE, compare, compare_medians, interval_level
 from harness.analysis.confounders import CONTROL, judge_control
 from harness.analysis.estimate import LEVEL, Estimate, Values, geometric_mean, verdict
 from harness.analysis.frame import dims_of, frame, medians
@@ -18,6 +19,9 @@ from harness.analysis.model import Comparison
 from harness.analysis.pairing import Quantity, arms
 from harness.errors import UsageError
 from harness.results.bundle import Bundle, read
+
+TWO_RUNS = "two runs, not interleaved: drift between them is not part of the interval"
+TWO_BOOTS = "one boot a side: between-boot variance not estimated, so there is no interval"
 
 
 def compare_platforms(path: Path, a: str, b: str, *, metric: str = "*") -> tuple[Comparison, ...]:
@@ -40,13 +44,21 @@ def compare_platforms(path: Path, a: str, b: str, *, metric: str = "*") -> tuple
 def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison, ...]:
     """Compare every platform of bundle `b` with itself in bundle `a` (a new driver against the last one), unpaired.
 
-    The blocks of two runs share nothing, so this is Welch's test. Where a task's parameters or a stack's lock file
-    differ, the comparison is marked as not comparable, with the difference.
+    The blocks of two runs share nothing, so this is Welch's test. Between two boots the boot is the replicate, and
+    one a side gives no interval. Where a task's parameters or a stack's lock file differ, the comparison is marked
+    as not comparable, with the difference.
     """
     before, after = read(a), read(b)
     one, other = (arms(medians(frame([bundle]))) for bundle in (before, after))
+    level = min(map(interval_level, (before.manifest, after.manifest)))
+    same_boot = before.manifest.boot_id == after.manifest.boot_id
+
+    def estimated(quantity: Quantity, ours: Values, theirs: Values) -> Estimate:
+        estimate = unpaired(ours, theirs, quantity, level)
+        return estimate if same_boot else replace(estimate, low=None, high=None)
+
     found = [
-        (platform, quantity, unpaired(_values(one[platform][quantity]), _values(values), quantity))
+        (platform, quantity, estimated(quantity, _values(one[platform][quantity]), _values(values)))
         for platform in sorted(one.keys() & other.keys())
         if platform in before.manifest.platforms
         for quantity, values in sorted(other[platform].items())
@@ -55,7 +67,7 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     controls = [estimate for _, quantity, estimate in found if quantity.task.partition("[")[0] == CONTROL]
     control = judge_control(controls)
     unlike = _differences(before, after)
-    boots = _boots(before, after)
+    boots = TWO_RUNS if same_boot else TWO_BOOTS
     return tuple(
         Comparison(
             task=quantity.task,
@@ -108,12 +120,6 @@ def regressions(found: Sequence[Comparison], above: float) -> tuple[Comparison, 
 
 def _values(blocks: Mapping[int, float]) -> Values:
     return np.array(list(blocks.values()))
-
-
-def _boots(before: Bundle, after: Bundle) -> str:
-    if before.manifest.boot_id == after.manifest.boot_id:
-        return "two runs, not interleaved: drift between them is not part of the interval"
-    return "one boot a side: between-boot variance not estimated"
 
 
 def _differences(before: Bundle, after: Bundle) -> dict[tuple[str, str], tuple[str, ...]]:

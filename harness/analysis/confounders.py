@@ -12,7 +12,7 @@ from harness.agent.messages import CellResult
 from harness.analysis.estimate import Estimate
 from harness.analysis.frame import MEASURED
 from harness.matrix.cells import SECOND_ARM
-from harness.results.bundle import Bundle, Manifest
+from harness.results.bundle import Bundle, Manifest, StackRecord
 
 CONTROL = "control.fma"
 CONTROL_TOLERANCE = 0.02  # clocks and processor shares that differ by more make a pair not comparable
@@ -86,9 +86,8 @@ class SoftwareDifferences:
 
     def _locked(self, stack: str, platform: str) -> dict[str, str]:
         """Return the digest of the lock file that the platform's stack was installed from, where it is known."""
-        platforms = self._stacks.get(stack, {}).get("platforms")
-        provenance = platforms.get(platform) if isinstance(platforms, dict) else None
-        digest = provenance.get("lock_sha256") if isinstance(provenance, dict) else None
+        record = StackRecord.model_validate(self._stacks.get(stack, {}))
+        digest = record.platforms.get(platform, {}).get("lock_sha256")
         return {"lock file": _shown(digest)} if digest else {}
 
 

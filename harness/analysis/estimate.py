@@ -32,7 +32,7 @@ _LARGEST_LOG = 700.0  # exp of more overflows a double
 class Estimate:
     """A cost ratio on the log scale.
 
-    The interval is None with fewer than two blocks. `spread` is the standard deviation of paired log differences.
+    The interval is None with fewer than two blocks. `spread` is the standard deviation of the log differences.
     """
 
     log_ratio: float
@@ -70,24 +70,8 @@ def paired(baseline: Values, platform: Values, *, better: Better = "lower", leve
     if blocks < 2:
         return Estimate(log_ratio=mean, low=None, high=None, spread=None, blocks=blocks)
     spread = float(logs.std(ddof=1))
-    half = _half(level, blocks - 1, spread / math.sqrt(blocks))
+    half = float(stats.t.ppf(0.5 + level / 2, blocks - 1)) * spread / math.sqrt(blocks)
     return Estimate(log_ratio=mean, low=mean - half, high=mean + half, spread=spread, blocks=blocks)
-
-
-def unpaired(baseline: Values, platform: Values, *, better: Better = "lower", level: float = LEVEL) -> Estimate:
-    """As `paired`, from values that were not measured side by side: Welch's t on the logs.
-
-    The degrees of freedom are Welch's and Satterthwaite's; `blocks` is the smaller side's number.
-    """
-    sides = _costs(baseline, better), _costs(platform, better)
-    difference, blocks = float(sides[1].mean() - sides[0].mean()), min(map(len, sides))
-    if blocks < 2:
-        return Estimate(log_ratio=difference, low=None, high=None, spread=None, blocks=blocks)
-    errors = [float(side.var(ddof=1)) / len(side) for side in sides]
-    total = sum(errors)
-    terms = sum(error**2 / (len(side) - 1) for error, side in zip(errors, sides, strict=True))
-    half = _half(level, total**2 / terms, math.sqrt(total)) if terms > 0 else 0.0
-    return Estimate(log_ratio=difference, low=difference - half, high=difference + half, spread=None, blocks=blocks)
 
 
 def geometric_mean(values: Values) -> float:
@@ -143,10 +127,6 @@ def _costs(values: Values, better: Better) -> Values:
     """Return the logs of the values as costs: more is worse."""
     costs: Values = (-1.0 if better == "higher" else 1.0) * np.log(np.asarray(values, dtype=float))
     return costs
-
-
-def _half(level: float, degrees: float, error: float) -> float:
-    return float(stats.t.ppf(0.5 + level / 2, degrees)) * error
 
 
 def _exp(log: float) -> float:

@@ -22,7 +22,7 @@ from harness.platforms.agent_call import agent_arguments, isolation, write_spec
 from harness.platforms.base import RUNNABLE, Availability, Ending, Job, Prepared
 from harness.platforms.container_image import Image, library_path, run_in, stack_image, vendor_image
 from harness.platforms.container_leftovers import labels, reap
-from harness.platforms.container_options import AGENT, BIND, LOCATIONS, container_options, inside
+from harness.platforms.container_options import AGENT, LOCATIONS, WORK, container_options, inside
 from harness.platforms.engine_errors import engine_errors, explain
 from harness.platforms.leftovers import claim, sweep
 from harness.runner.output import Chunk, Pump, Tee
@@ -38,6 +38,13 @@ VENDOR_PYTHON = "python3"
 END_SECONDS = 10.0  # a killed container that still lives after this hangs in the kernel
 QUIET, DRAIN = 0.5, 10.0  # as in harness.runner.process
 TAIL = 4096  # characters of the log in which an explanation is looked for
+# Changes the owner of everything in the folder argv[1] to argv[2]:argv[3].
+OWN_CODE = """
+import os, sys
+for folder, folders, files in os.walk(sys.argv[1]):
+    for name in folders + files:
+        os.lchown(os.path.join(folder, name), int(sys.argv[2]), int(sys.argv[3]))
+"""
 SIGNAL_BASE = 128  # a shell's and the engine's way to say "ended by signal n": 128 + n
 
 
@@ -112,13 +119,14 @@ class ContainerPlatform:
         with engine_errors(self.name), Tee(job.log, job.on_line) as tee, self._container(request) as container:
             ending = self._run(container, tee, job, began)
             tee.finish()
+        self._take_over(job.folder, job.spec.stack)
         return ending
 
     def close(self) -> None:
         """Remove this platform's volume and folders."""
         if self._installed:
+            self._take_over(self._bind, next(iter(self._installed)))
             with suppress(HarnessError), engine_errors(self.name):
-                self._empty_bind()
                 self._remove_volume()
         shutil.rmtree(self._scratch / self.name, ignore_errors=True)
         if "_api" in vars(self):  # an engine was talked to
@@ -207,15 +215,16 @@ class ContainerPlatform:
         if not pump.ended.wait(END_SECONDS):
             raise PlatformError(f"{self.name}: a container can't be killed: it hangs in the kernel", "See `dmesg`.")
 
-    def _empty_bind(self) -> None:
-        """Remove what containers left in the bound folder as another user, which only a container may do."""
-        shutil.rmtree(self._bind, ignore_errors=True)
-        if not self._bind.exists():
+    def _take_over(self, folder: Path, stack: str) -> None:
+        """Give this user what containers left in a folder as root: else it could not be removed."""
+        if not folder.is_dir() or not any(
+            each.is_dir() and each.stat().st_uid != os.getuid() for each in folder.iterdir()
+        ):
             return
-        image = next(iter(self._installed.values())).image.identity
-        mount = {"Type": "bind", "Source": str(self._bind.parent), "Target": BIND}
-        code = "import shutil, sys; shutil.rmtree(sys.argv[1] + '/bind', ignore_errors=True)"
-        run_in(self._api, image, ["python3", "-c", code, BIND], labels(self._token), [mount])
+        mount = {"Type": "bind", "Source": str(folder), "Target": WORK}
+        command = ["python3", "-c", OWN_CODE, WORK, str(os.getuid()), str(os.getgid())]
+        with suppress(HarnessError), engine_errors(self.name):
+            run_in(self._api, self._installed[stack].image.identity, command, labels(self._token), [mount])
 
     def _remove_volume(self) -> None:
         from docker.errors import NotFound  # noqa: PLC0415 - the SDK is imported where it is used

@@ -1,7 +1,8 @@
 """The drawings: a forest plot of slowdowns and a strip plot of invocations.
 
 Every position is computed here rather than left to the layout engine, because labels are set in the reader's fonts,
-which the engine cannot measure.
+which the engine cannot measure. Altair's checks of every part against its schema take longer than the drawing; the
+tests run with them (`forest.__wrapped__`), the report without.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
 from harness.report.context import Mark
@@ -86,6 +88,7 @@ class _Line:
     numbers: str
 
 
+@debug_mode(False)
 def forest(platform: str, rows: Sequence[ForestRow], layout: Layout, name: str, title: str) -> Markup:
     """One platform's slowdowns with their intervals on a logarithmic axis. Needs one row or more."""
     lines = [_line(row, layout, _HEAD + number * layout.row) for number, row in enumerate(rows)]
@@ -101,6 +104,7 @@ def forest(platform: str, rows: Sequence[ForestRow], layout: Layout, name: str, 
     return inline(chart, f"{name}-{layout.name}", title, description)
 
 
+@debug_mode(False)
 def strip(arms: Sequence[Arm], unit: str, name: str, title: str, description: str) -> Markup:
     """Each invocation's median as a dot, one row an arm, blocks from top to bottom; a stroke at the geometric mean."""
     scale, si = prefix(max(max(arm.medians) for arm in arms), unit)

@@ -35,7 +35,7 @@ def inline(chart: alt.LayerChart | alt.FacetChart, name: str, title: str, descri
     chart = chart.configure(
         background="transparent", autosize="none", aria=False, axis=_AXIS, view=alt.ViewConfig(stroke=None)
     )
-    drawing = vl_convert.vegalite_to_svg(chart.to_dict())
+    drawing = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))
     return Markup(_tidied(drawing, _root(drawing, name, title, description)))  # noqa: S704 - drawn by ourselves
 
 

@@ -81,6 +81,13 @@ class MatrixRecord(_Record):
     cells: list[CellRecord] = []
 
 
+class StackRecord(_Record):
+    """One stack in the manifest; `platforms` holds what each platform reported when it installed the stack."""
+
+    lock_sha256: str = ""
+    platforms: dict[str, dict[str, Any]] = {}
+
+
 class Manifest(_Record):
     """run.json. Fields are added, never renamed; unknown ones are kept."""
 
@@ -94,7 +101,7 @@ class Manifest(_Record):
     boot_id: str
     gpus: list[dict[str, Any]]
     platforms: dict[str, PlatformRecord]
-    stacks: dict[str, dict[str, Any]] = {}  # lock_sha256, variant, …, platforms: {NAME: provenance}
+    stacks: dict[str, dict[str, Any]] = {}  # `StackRecord` is its checked form
 
     @property
     def plan(self) -> MatrixRecord:
@@ -180,6 +187,8 @@ def _manifest(store: Store, path: Path) -> Manifest:
         raise BundleError(f"{where} has schema {version}, this version reads 1", "Use the version that wrote it")
     manifest = _validated(Manifest, data, where)
     _validated(MatrixRecord, manifest.matrix, f"{where}, matrix")
+    for name, stack in manifest.stacks.items():
+        _validated(StackRecord, stack, f"{where}, stacks.{printable(name)}")
     return manifest
 
 

@@ -1,11 +1,11 @@
 """Does tf_cnn through the harness give what a run by hand gives? Measured in alternating pairs.
 
-    python -m tests.agreement.tf_cnn --python PYTHON --checkout CHECKOUT [--pairs 6]
+    python -m tests.agreement.tf_cnn [--python PYTHON] [--checkout CHECKOUT] [--pairs 10]
 
-PYTHON is the interpreter of a TensorFlow stack, CHECKOUT a checkout of tensorflow/benchmarks. Each pair starts
-upstream's program by hand and the agent on the same task, in an order that alternates; what is compared is the
-`total images/sec` that upstream prints. The output ends with the geometric mean of harness / hand and its 95% interval
-(paired t on the logarithms).
+PYTHON is the interpreter of a TensorFlow stack (default: the stack of matrix.yaml, installed if need be), CHECKOUT a
+checkout of tensorflow/benchmarks (default: the harness's own). Each pair starts upstream's program by hand and the
+agent on the same task, in an order that alternates; what is compared is the `total images/sec` that upstream prints.
+The output ends with the geometric mean of harness / hand and its 95% interval (paired t on the logarithms).
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy import stats
+from scipy.stats import ttest_1samp
 
+from harness import sources, stacks
 from harness.agent.messages import CellResult, CellSpec, Scalar, read_json, to_json, write_json
 from harness.agent.workloads.tf_cnn import TASKS, command_flags
 from harness.agent.workloads.tf_cnn_launcher import SCRIPTS, total_images_per_second
+from harness.cache import cache_dir
+from harness.matrix.load import load
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 600.0  # seconds for one run
-PARAMS: dict[str, Scalar] = {"batch_size": 32, "num_batches": 50, "num_warmup_batches": 5}
+PARAMS: dict[str, Scalar] = {"batch_size": 32, "num_batches": 300, "num_warmup_batches": 5}
 # What a user would type for this; spelt out, so that the task's own flags are part of what is checked.
 BY_HAND = [
     "--device=cpu",
@@ -37,7 +40,7 @@ BY_HAND = [
     "--model=trivial",
     "--data_name=imagenet",
     "--batch_size=32",
-    "--num_batches=50",
+    "--num_batches=300",
     "--num_warmup_batches=5",
     "--variable_update=parameter_server",
 ]
@@ -56,7 +59,7 @@ class Agreement:
     def of(cls, ratios: Sequence[float]) -> Agreement:
         """Compute mean and interval of two ratios or more."""
         logs = [math.log(ratio) for ratio in ratios]
-        test = stats.ttest_1samp(logs, 0.0)
+        test = ttest_1samp(logs, 0.0)
         interval = test.confidence_interval(0.95)
         mean = math.exp(sum(logs) / len(logs))
         return cls(ratios=tuple(ratios), mean=mean, low=math.exp(interval.low), high=math.exp(interval.high))
@@ -67,7 +70,8 @@ class Agreement:
         return abs(self.mean - 1) <= 0.01 or self.low <= 1 <= self.high
 
     def __str__(self) -> str:
-        verdict = "agrees" if self.holds else "DIFFERS"
+        noise = max(self.high / self.mean, self.mean / self.low) - 1
+        verdict = f"agrees, to a noise of {noise:.1%}" if self.holds else "DIFFERS"
         return f"harness / hand: {self.mean:.4f}, 95% interval {self.low:.4f} to {self.high:.4f}: {verdict}"
 
 
@@ -141,16 +145,26 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
+def _stack_python() -> Path:
+    config = load(ROOT / "matrix.yaml").stacks["tensorflow"]
+    return stacks.environment(stacks.resolve("tensorflow", config, root=ROOT, gpu=False), _tell)
+
+
+def _own_checkout() -> Path:
+    return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=_tell)
+
+
 def main(argv: Sequence[str]) -> int:
     """Return 0 where the two agree, else 1."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--python", type=Path, required=True)
-    parser.add_argument("--checkout", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--python", type=Path)
+    parser.add_argument("--checkout", type=Path)
+    parser.add_argument("--pairs", type=int, default=10)
     arguments = parser.parse_args(argv)
     if arguments.pairs < 2:
         parser.error("--pairs: an interval needs two or more")
-    agreement = measure(arguments.python, arguments.checkout, arguments.pairs)
+    checkout = arguments.checkout or _own_checkout()
+    agreement = measure(arguments.python or _stack_python(), checkout, arguments.pairs)
     _tell(str(agreement))
     return 0 if agreement.holds else 1
 

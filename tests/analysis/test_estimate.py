@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.analysis.estimate import Estimate, Values, minimal_effect, paired, unpaired, verdict
+from harness.analysis.estimate import Estimate, Values, minimal_effect, paired, verdict
 
 TRIALS = 400
 
@@ -136,16 +136,5 @@ def test_a_rate_gives_the_ratio_of_its_time(sides: tuple[list[float], list[float
 @given(values=st.lists(st.floats(1e-300, 1e300), min_size=2, max_size=4))
 def test_no_values_give_an_infinite_number(values: list[float]) -> None:
     side = np.array(values)
-    for estimate in (paired(side, side[::-1]), unpaired(side, side[::-1])):
-        numbers = (estimate.ratio, *estimate.interval)
-        assert all(number is not None and math.isfinite(number) for number in numbers)
-
-
-def test_welch_covers_sides_of_unequal_spread() -> None:
-    random = np.random.default_rng(5)
-    covered = 0
-    for _ in range(TRIALS):
-        sides = (np.exp(random.normal(center, sigma, n)) for center, sigma, n in ((0, 0.01, 8), (0.03, 0.04, 5)))
-        low, high = unpaired(*sides).interval
-        covered += low is not None and high is not None and low <= math.exp(0.03) <= high
-    assert 0.92 <= covered / TRIALS <= 0.98
+    estimate = paired(side, side[::-1])
+    assert all(number is not None and math.isfinite(number) for number in (estimate.ratio, *estimate.interval))

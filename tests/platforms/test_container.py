@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -339,6 +340,9 @@ def test_what_the_engine_refuses_is_told_with_its_remedy(
     device: str,
     said: str,
 ) -> None:
+    toolkit = "nvidia" in api.info()["Runtimes"] or shutil.which("nvidia-container-runtime-hook") is not None
+    if device != "cpu" and toolkit:
+        pytest.skip("this engine has the NVIDIA Container Toolkit: it refuses no GPU")
     platform = platform_with(prepared, gpu=True, **options)
     with pytest.raises(PlatformError) as caught:
         platform.launch(launching.job(device=device))
@@ -413,12 +417,13 @@ def test_labels_name_the_run_and_its_process() -> None:
 
 
 @pytest.mark.docker
-def test_what_another_user_left_in_the_bound_folder_is_removed_by_a_container(
-    prepared: ContainerPlatform, monkeypatch: pytest.MonkeyPatch
+def test_what_a_container_left_as_root_becomes_the_users(
+    prepared: ContainerPlatform, agent: FakeAgent, launching: Launching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root's files cannot be removed by this user; here rmtree only pretends that it may not."""
-    (prepared._bind / "folder").mkdir()
-    with monkeypatch.context() as patched:
-        patched.setattr("harness.platforms.container.shutil.rmtree", lambda _path, *, ignore_errors: None)
-        prepared.close()
-    assert not prepared._bind.exists()
+    """Here the tests may run as root: another user's id makes root's folders foreign."""
+    monkeypatch.setattr("harness.platforms.container.os.getuid", lambda: 12345)
+    agent.does("os.makedirs('folder/inner'); open('folder/file', 'w').close()")
+    job = launching.job()
+    assert prepared.launch(job).exit_code == 0
+    names = ("folder", "folder/inner", "folder/file")
+    assert [(job.folder / name).stat().st_uid for name in names] == [12345] * 3

@@ -228,6 +228,8 @@ def test_a_manifest_that_is_not_sound(folder: Path, raw: bytes, expected: str) -
         ({"matrix": {"baseline": "native", "looks": [0]}}, "looks.0"),
         ({"matrix": {"baseline": "native", "precision": True}}, "precision"),
         ({"gpus": [1]}, "gpus.0"),
+        ({"stacks": {"torch": {"lock_sha256": 1}}}, "stacks.torch: lock_sha256"),
+        ({"stacks": {"torch": {"platforms": {"native": 1}}}}, "platforms.native"),
     ],
 )
 def test_a_manifest_of_the_wrong_form(folder: Path, change: Data, expected: str) -> None:
