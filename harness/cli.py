@@ -279,7 +279,9 @@ def _images(arguments: argparse.Namespace) -> int:
     work = runs.bench(matrix, plan, root=root, gpu=selection.gpu, environ=os.environ, label="images")
     built = build_images(plan.cells, work, lambda line: print(line, flush=True))
     for image in built:
-        print(f"{image['image']}  {image['digest']}  {image['size'] / 1e6:.0f} MB  {image.get('build_seconds', 0):.1f} s")
+        print(
+            f"{image['image']}  {image['digest']}  {image['size'] / 1e6:.0f} MB  {image.get('build_seconds', 0):.1f} s"
+        )
     return 0
 
 

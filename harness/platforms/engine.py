@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from docker import APIClient, DockerClient
 
-ANSWER_SECONDS = 0.4  # an engine that takes longer to say its version is not usable
+ANSWER_SECONDS = 2.0  # an engine that takes longer to say its version is not usable
 REQUEST_SECONDS = 60.0
 OLDEST_API = (1, 40)  # Docker 19.03: device requests
 OLDEST_API_TEXT = ".".join(map(str, OLDEST_API))

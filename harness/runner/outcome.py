@@ -54,7 +54,7 @@ def _from_ending(job: Job, ending: Ending, problem: str) -> CellResult:
         )
     if ending.signal is not None:
         return CellResult.of(spec, "crashed", f"ended by {_signal_name(ending.signal)}; {look}")
-    last = _last_line(job.log) or ending.detail
+    last = ending.detail or _last_line(job.log)
     said = f": {last}" if last else ""
     return CellResult.of(spec, "failed", f"ended with status {ending.exit_code}, {problem}{said}; {look}")
 

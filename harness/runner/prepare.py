@@ -118,9 +118,7 @@ def build_images(cells: Sequence[Cell], bench: Bench, say: Callable[[str], None]
 
     Unlike a run, it stops at the first that can't be made: PlatformError or StackError.
     """
-    wanted = {
-        (cell.platform, cell.stack): cell for cell in cells if bench.platforms[cell.platform].kind == "container"
-    }
+    wanted = {(cell.platform, cell.stack): cell for cell in cells if bench.platforms[cell.platform].kind == "container"}
     found = []
     for (platform, stack), cell in wanted.items():
         here = _assess(cell, bench)
@@ -139,12 +137,13 @@ def _inspect(
     for platform, stack in _by_installation(cells, refused):
         if platform not in found:
             say(f"inspecting {platform}")
-            found[platform] = inspect(bench.platforms[platform], stack)
+            device = next((cell.device for cell in cells if cell.platform == platform and cell.device != "cpu"), "cpu")
+            found[platform] = inspect(bench.platforms[platform], stack, device)
     return found
 
 
-def inspect(platform: Platform, stack: str) -> dict[str, Any]:
-    """Return what the agent sees of the platform; an inspection that fails says so and stops nothing."""
+def inspect(platform: Platform, stack: str, device: str) -> dict[str, Any]:
+    """Return what the agent sees of the platform, its GPU too if `device` is one; failing says so, stops nothing."""
     with tempfile.TemporaryDirectory(prefix="overhead-matrix-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         spec = CellSpec(
@@ -154,7 +153,7 @@ def inspect(platform: Platform, stack: str) -> dict[str, Any]:
             task="inspection",
             entry="inspection",
             params={},
-            device="cpu",
+            device=device,
             block=1,
             attempt=1,
             seed=0,
@@ -169,4 +168,3 @@ def inspect(platform: Platform, stack: str) -> dict[str, Any]:
         except (HarnessError, MessageError, OSError) as error:
             return {"inspection": {"value": None, "source": "agent", "error": str(error)}}
         return record
-
