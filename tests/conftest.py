@@ -10,6 +10,10 @@ import re
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine must not fail a property by its deadline
+settings.load_profile("unhurried")
 
 # What a CI machine without a GPU and with one Python may lack. Everything else must run there.
 UNAVOIDABLE = re.compile(r"no NVIDIA GPU|no Python 3\.\d+ on this machine|TF_BENCHMARKS is not set|needs Windows")

@@ -14,17 +14,17 @@ from harness.platforms.vm import VmPlatform
 from harness.platforms.wsl import WslPlatform
 
 
-def create(name: str, config: PlatformConfig, *, gpu: bool, scratch: Path, run_token: str) -> Platform:
+def create(name: str, config: PlatformConfig, *, gpu: bool, scratch: Path, run_id: str) -> Platform:
     """Return the platform that an entry of matrix.yaml describes. Touches nothing yet.
 
     `gpu` says whether this host has one that CUDA can use. `scratch` is the run's own folder on this host;
-    `run_token` names the run in what it leaves elsewhere (containers, volumes, /dev/shm).
+    `run_id` names the run in what it leaves elsewhere (containers, volumes, /dev/shm).
     """
     match config:
         case Native():
-            return NativePlatform(name, config, gpu=gpu, scratch=scratch, run_token=run_token)
+            return NativePlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Container():
-            return ContainerPlatform(name, config, gpu=gpu, scratch=scratch, run_token=run_token)
+            return ContainerPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Wsl():
             return WslPlatform(name, config)
         case Vm():

@@ -63,15 +63,15 @@ class ContainerPlatform:
     kind: Literal["container"] = "container"
 
     def __init__(
-        self, name: str, config: Container, *, gpu: bool, scratch: Path, run_token: str, agent: Path | None = None
+        self, name: str, config: Container, *, gpu: bool, scratch: Path, run_id: str, agent: Path | None = None
     ) -> None:
         self.name = name
         self._config = config
         self._gpu = gpu
         self._scratch = scratch
         self._agent = agent
-        self._token = run_token
-        self._volume = f"{NAME}-{run_token}-{name}"
+        self._token = run_id
+        self._volume = f"{NAME}-{run_id}-{name}"
         self._installed: dict[str, _Installed] = {}
 
     def availability(self) -> Availability:

@@ -65,7 +65,13 @@ def stack_image(api: APIClient, stack: Stack, progress: Progress, labels: Mappin
         build(api, stack, base, name, progress)
         seconds = time.monotonic() - began
         found = engine.inspect_image(api, name)
-    extra = {"base": base, "base_id": base_id, "build_seconds": round(seconds, 1), "lock_sha256": stack.lock_sha256}
+    extra = {
+        "base": base,
+        "base_id": base_id,
+        "build_seconds": round(seconds, 1),
+        "lock_sha256": stack.lock_sha256,
+        "wheels_sha256": stacks.wheels_digest(stack),
+    }
     return Image(name=name, identity=found["Id"], provenance=_provenance(name, found) | extra)
 
 

@@ -16,10 +16,10 @@ LABEL = "org.overhead-matrix"
 RUN_LABEL = f"{LABEL}.run"
 
 
-def labels(run_token: str) -> dict[str, str]:
+def labels(run_id: str) -> dict[str, str]:
     """Return the labels of what this process makes: the run and who this process is (`….pid`, `….boot` and so on)."""
     owner = Owner.of(os.getpid()).record()
-    return {RUN_LABEL: run_token} | {f"{LABEL}.{name}": value for name, value in owner.items()}
+    return {RUN_LABEL: run_id} | {f"{LABEL}.{name}": value for name, value in owner.items()}
 
 
 def reap(api: APIClient) -> None:

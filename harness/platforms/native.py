@@ -49,7 +49,7 @@ class NativePlatform:
         *,
         gpu: bool,
         scratch: Path,
-        run_token: str,
+        run_id: str,
         agent: Path | None = None,
         memory_folders: tuple[Path, ...] = MEMORY_FOLDERS,
     ) -> None:
@@ -59,7 +59,7 @@ class NativePlatform:
         self._scratch = scratch
         self._agent = agent
         self._memory = next(
-            (folder / f"{PREFIX}{run_token}" for folder in memory_folders if _is_writable_tmpfs(folder)), None
+            (folder / f"{PREFIX}{run_id}" for folder in memory_folders if _is_writable_tmpfs(folder)), None
         )
         self._environments: dict[str, _Environment] = {}
 
@@ -90,7 +90,8 @@ class NativePlatform:
         self._agent = self._agent or pack.agent_archive()
         interpreter = stacks.environment(stack, progress)
         self._environments[stack.name] = _Environment(stack=stack, interpreter=interpreter)
-        return Prepared(provenance={"interpreter": str(interpreter), "lock_sha256": stack.lock_sha256})
+        digests = {"lock_sha256": stack.lock_sha256, "wheels_sha256": stacks.wheels_digest(stack)}
+        return Prepared(provenance={"interpreter": _without_home(interpreter), **digests})
 
     def locations(self) -> tuple[Location, ...]:
         """`host`, the file system of the cache folder, and `tmpfs` where there is one."""
@@ -184,3 +185,9 @@ def _is_writable_tmpfs(folder: Path) -> bool:
         return False
     kinds = {fields[1]: fields[2] for fields in map(str.split, mounts.splitlines())}
     return kinds.get(str(folder)) == "tmpfs" and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _without_home(path: Path) -> str:
+    """Return the path with `~` for the home folder, whose name is a person's."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

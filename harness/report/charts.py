@@ -7,6 +7,7 @@ tests run with them (`forest.__wrapped__`), the report without.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
 from harness.report.context import Mark
-from harness.report.format import NARROW_SPACE, Estimate, decimals, prefix, ratio
+from harness.report.format import NARROW_SPACE, Estimate, decimals, limit, prefix, ratio
 from harness.report.svg import FIGURE, inline
 from harness.report.words import LEGEND
 
@@ -25,6 +26,7 @@ SPAN = 2.5  # an interval is drawn up to this factor beyond the outermost point;
 POINTS = 200  # at most, per row of a strip
 
 _SHAPES = {"▲": "triangle-up", "▼": "triangle-down", "●": "circle", "◆": "diamond", "✚": "cross"}
+_PLAIN_BRACKETS = str.maketrans("\u27e6\u27e7", "[]")
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -64,8 +66,8 @@ class Layout:
         return 2 - self.left if self.stacked else 16 - self.left
 
 
-WIDE = Layout(name="wide", left=310, plot=430, right=170, row=26, stacked=False, letters=42)
-NARROW = Layout(name="narrow", left=8, plot=304, right=8, row=46, stacked=True, letters=36)
+WIDE = Layout(name="wide", left=350, plot=390, right=170, row=26, stacked=False, letters=46)
+NARROW = Layout(name="narrow", left=8, plot=304, right=8, row=46, stacked=True, letters=38)
 _HEAD = 28  # height of a forest's heading
 _STRIP_WIDTH, _STRIP_LEFT, _STRIP_ROW = 290, 120, 30
 
@@ -108,6 +110,9 @@ def forest(platform: str, rows: Sequence[ForestRow], layout: Layout, name: str, 
 def strip(arms: Sequence[Arm], unit: str, name: str, title: str, description: str) -> Markup:
     """Each invocation's median as a dot, one row an arm, blocks from top to bottom; a stroke at the geometric mean."""
     scale, si = prefix(max(max(arm.medians) for arm in arms), unit)
+    shown_unit = json.dumps(
+        f"{NARROW_SPACE}{si}{_clipped(unit, 20)}"
+    )  # a literal of the expression, whatever the unit is
     height = len(arms) * _STRIP_ROW
     dots, means = [], []
     for index, arm in enumerate(arms):
@@ -115,7 +120,7 @@ def strip(arms: Sequence[Arm], unit: str, name: str, title: str, description: st
         means.append({"value": _geometric_mean(arm.medians) / scale, "y": top + 3, "end": top + _STRIP_ROW - 3})
         dots += [{"value": v / scale, "y": top + 6 + at * (_STRIP_ROW - 12)} for at, v in _thinned(arm.medians)]
     names = [{"label": _clipped(arm.name, 16), "y": (i + 0.5) * _STRIP_ROW} for i, arm in enumerate(arms)]
-    axis = alt.Axis(title=None, tickCount=4, labelExpr=f"format(datum.value, '~r') + '{NARROW_SPACE}{si}{unit}'")
+    axis = alt.Axis(title=None, tickCount=4, labelExpr=f"format(datum.value, '~r') + {shown_unit}")
     x = alt.X("value:Q", scale=alt.Scale(zero=False, nice=True), axis=axis)
     y = _y("y", height)
     layers = [
@@ -169,7 +174,7 @@ def _line(row: ForestRow, layout: Layout, top: float) -> _Line:
         band_low=1 - row.margin,
         band_high=1 + row.margin,
         style=row.mark.style,
-        label=_clipped(row.label, layout.letters),
+        label=_fitting(row.label, layout.letters),
         numbers=_numbers(estimate, whole=not layout.stacked),
     )
 
@@ -177,11 +182,12 @@ def _line(row: ForestRow, layout: Layout, top: float) -> _Line:
 def _numbers(estimate: Estimate, *, whole: bool) -> str:
     """`1.031 [1.012, 1.050]` as figures; without the interval where there is no room or none."""
     places = decimals(estimate)
-    value, *ends = (
-        FIGURE.format(raw=number, text=ratio(number, places))
-        for number in (estimate.value, estimate.low, estimate.high)
-        if number is not None
-    )
+    value = FIGURE.format(raw=estimate.value, text=ratio(estimate.value, places))
+    ends = [
+        FIGURE.format(raw=end, text=limit(end, places).replace("<", "‹").replace(">", "›"))  # no mark-up in a figure
+        for end in (estimate.low, estimate.high)
+        if end is not None
+    ]
     return f"{value} [{ends[0]}, {ends[1]}]" if whole and len(ends) == 2 else value
 
 
@@ -198,8 +204,8 @@ def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Four to nine round values in the range: even steps where it is short, 1-2-5 where it is long."""
-    if high / low < 4:
+    """Round values in the range: even steps where it is short, 1-2-5 where it is long."""
+    if high / low < 10:
         step = next((step for step in _STEPS if (high - low) / step <= 7), 1.0)
         return [round(n * step, 6) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -220,7 +226,14 @@ def _geometric_mean(values: Sequence[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
+def _fitting(label: str, letters: int) -> str:
+    """A task's label: without its family where it is too long, and clipped where it still is."""
+    return _clipped(label if len(label) <= letters else label.partition(".")[2] or label, letters)
+
+
 def _clipped(text: str, letters: int) -> str:
+    """A label: bounded, and without the brackets that mark figures."""
+    text = text.translate(_PLAIN_BRACKETS)
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 

@@ -17,6 +17,7 @@ NARROW_SPACE = "\u202f"  # between a number and its unit, and between thousands
 MINUS = "\u2212"
 RANGE = "\u2013"
 NO_VALUE = "\u2013"
+FAR = (0.01, 1000.0)  # an interval that reaches beyond is told apart no further
 
 _SMALL = ((1e-9, "n"), (1e-6, "µ"), (1e-3, "m"), (1.0, ""))
 _LARGE = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
@@ -43,13 +44,15 @@ class Quantity:
 def decimals(estimate: Estimate) -> int:
     """Decimals of a ratio: those that the interval's half width warrants; without one, three digits of the value.
 
-    The half width keeps two digits where the first is 1 or 2, else one (so that rounding moves it by a sixth at most).
+    The half width (the shorter side's) keeps two digits where the first is 1 or 2, else one, so that rounding moves it
+    by a sixth at most; the value keeps two.
     """
     if estimate.low is None or estimate.high is None or estimate.high <= estimate.low:
         return _clamp(3 - _magnitude(estimate.value), 0, 3)
-    half = (estimate.high - estimate.low) / 2
+    sides = (estimate.value - estimate.low, estimate.high - estimate.value)
+    half = min(sides) if min(sides) > 0 else (estimate.high - estimate.low) / 2
     digits = 2 if half < 3 * 10.0 ** _magnitude(half) else 1
-    return _clamp(digits - 1 - _magnitude(half), 0, 4)
+    return _clamp(max(digits - 1 - _magnitude(half), 1 - _magnitude(estimate.value)), 0, 4)
 
 
 def ratio(value: float, places: int) -> str:
@@ -57,6 +60,13 @@ def ratio(value: float, places: int) -> str:
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.2e}"
     return f"{value:.{places}f}"
+
+
+def limit(value: float, places: int) -> str:
+    """One end of an interval as a ratio; of one that says next to nothing, only on which side it lies."""
+    if value < FAR[0]:
+        return f"<{FAR[0]:g}"
+    return f">{FAR[1]:g}" if value > FAR[1] else ratio(value, places)
 
 
 def percent(share: float, places: int) -> str:
@@ -83,12 +93,12 @@ def bound(value: float, estimate: Estimate) -> str:
     ends = [end for end in (estimate.low, estimate.high) if end is not None]
     if all(map(_near_one, ends)):
         return percent(value - 1, max(places - 2, 0))
-    return f"{ratio(value, places)}×"
+    return f"{limit(value, places)}×"
 
 
 def share(value: float) -> str:
     """`0.43%` of 0.0043: two significant digits, unsigned."""
-    places = _clamp(1 - _magnitude(value * 100), 0, 2)
+    places = _clamp(1 - _magnitude(value * 100), 1 if value == 0 else 0, 3)
     return f"{value * 100:.{places}f}%"
 
 
@@ -183,7 +193,7 @@ def _ratio(estimate: Estimate) -> Markup:
 
 def _ratio_interval(estimate: Estimate) -> Markup:
     places = decimals(estimate)
-    return ends(estimate, lambda value: ratio(value, places), RANGE)
+    return ends(estimate, lambda value: limit(value, places), RANGE)
 
 
 def _quantity(item: Quantity) -> Markup:

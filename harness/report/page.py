@@ -10,7 +10,7 @@ from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
 from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
 from harness.report.facts import environment, values
-from harness.report.table import STEP, finding, forest_rows, primary, table
+from harness.report.table import STEP, finding, forest_rows, lead, table, telling_dims
 from harness.report.words import LEGEND, clean, dims_words
 
 FEW_BLOCKS = 5
@@ -152,14 +152,13 @@ def _nested(document: Document) -> Iterable[Banner]:
 
 
 def _headlines(document: Document) -> Iterable[Headline]:
+    telling = telling_dims(document["comparisons"])
     main = {entry["platform"]: entry["comparison"] for entry in document["headlines"]}
     for name in [name for name in document["platforms"] if name != document["baseline"]][:MOST_PLATFORMS]:
         index = main.get(name)
         best = document["comparisons"][index] if index is not None else None
         others = [
-            record
-            for record in primary(r for r in document["comparisons"] if r["platform"] == name)
-            if record is not best and not record["task"].startswith("control.")
+            record for record in lead(r for r in document["comparisons"] if r["platform"] == name) if record is not best
         ]
         summary = document["platform_records"][name]
         if best is None and not summary["available"]:
@@ -168,8 +167,8 @@ def _headlines(document: Document) -> Iterable[Headline]:
             platform=clean(name, 60),
             kind=clean(summary["kind"], 20),
             baseline=clean(best["baseline"] if best else document["baseline"], 60),
-            main=finding(best) if best else None,
-            others=tuple(map(finding, others[:MOST_FINDINGS])),
+            main=finding(best, telling) if best else None,
+            others=tuple(finding(each, telling) for each in others[:MOST_FINDINGS]),
             reason=clean(summary["reason"]) or _no_headline(bool(others)),
         )
 
@@ -217,7 +216,7 @@ def _panel(number: int, key: tuple[str, str, str, str], group: Sequence[Distribu
     task, *rest = (clean(part, 80) for part in key if part)
     drawing = strip(
         arms,
-        group[0]["unit"],
+        clean(group[0]["unit"], 20),
         f"strip-{number}",
         f"Step time of {task}, one dot an invocation",
         f"A strip plot with one row for each of {', '.join(arm.name for arm in arms)}.",

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 FIGURE = "\u27e6{raw!r}|{text}\u27e7"  # a number inside a chart's text; becomes <tspan data-value=RAW>TEXT</tspan>
 
-_FIGURE = re.compile("\u27e6([^\u27e6\u27e7|]*)\\|([^\u27e6\u27e7|]*)\u27e7")
+_FIGURE = re.compile("\u27e6([-+.e\\d]+)\\|([^\u27e6\u27e7|<>]*)\u27e7", re.ASCII)
 _ROOT = re.compile(r"<svg [^>]*>")
 _NUMBER_OF_SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 _HELPER_PATHS = re.compile(r'<path class="(?:background|foreground)"[^>]*/>')

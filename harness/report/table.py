@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.document import ComparisonRecord
 from harness.report.charts import ForestRow
@@ -17,6 +17,8 @@ MOST_FORESTS = 6
 MOST_FOREST_ROWS = 20  # of one platform
 PRIMARY = {"storage.small_files": "open_read_seconds"}  # where it is not the first metric that a task reports
 STEP = "step_seconds"
+
+Telling = Mapping[tuple[str, str], set[str]]  # (task, metric) → names of dims
 
 
 def estimate(record: ComparisonRecord) -> Estimate:
@@ -54,10 +56,10 @@ def _importance(record: ComparisonRecord) -> int:
     return {"storage": 1, "control": 3}.get(record["task"].partition(".")[0], 2)
 
 
-def finding(record: ComparisonRecord) -> Finding:
+def finding(record: ComparisonRecord, telling: Telling) -> Finding:
     """A comparison as a sentence of the first screen."""
     place = [clean(record["task"], 80), clean(record["stack"], 40), clean(record["device"], 20)]
-    dims = dims_words(record["dims"])
+    dims = short_dims(record, telling)
     return Finding(
         what=finding_words(record["task"], record["metric"]),
         where=" · ".join([*place, dims] if dims else place),
@@ -69,16 +71,38 @@ def finding(record: ComparisonRecord) -> Finding:
     )
 
 
+def telling_dims(records: Iterable[ComparisonRecord]) -> Telling:
+    """For each task and metric the dims that tell its comparisons apart; one with the same value in all tells nothing."""
+    seen: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for record in records:
+        dims = seen.setdefault((record["task"], record["metric"]), {})
+        for name, value in record["dims"].items():
+            dims.setdefault(name, set()).add(str(value))
+    return {key: {name for name, values in dims.items() if len(values) > 1} for key, dims in seen.items()}
+
+
+def short_dims(record: ComparisonRecord, telling: Telling) -> str:
+    """The dims that tell this comparison from its like, and where it was measured."""
+    wanted = telling[record["task"], record["metric"]]
+    return dims_words({n: v for n, v in record["dims"].items() if n in wanted or n.endswith("location")})
+
+
+def lead(records: Iterable[ComparisonRecord]) -> list[ComparisonRecord]:
+    """What the first screen has room for: no control, and of cold and warm caches the warm, where the platform shows."""
+    shown = [record for record in primary(records) if not record["task"].startswith("control.")]
+    return [record for record in shown if record["dims"].get("cache", "warm") == "warm"]
+
+
 def forest_rows(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> dict[str, list[ForestRow]]:
     """The primary metrics by platform: of many, the first platforms and each one's most important rows."""
-    shown = primary(records)
+    shown, telling = primary(records), telling_dims(records)
     groups = {name: [record for record in shown if record["platform"] == name] for name in platforms}
     drawn = [(name, group) for name, group in groups.items() if group][:MOST_FORESTS]
-    return {clean(name, 60): [_forest_row(record) for record in group[:MOST_FOREST_ROWS]] for name, group in drawn}
+    return {clean(name, 60): [_forest_row(each, telling) for each in group[:MOST_FOREST_ROWS]] for name, group in drawn}
 
 
-def _forest_row(record: ComparisonRecord) -> ForestRow:
-    dims = dims_words(record["dims"])
+def _forest_row(record: ComparisonRecord, telling: Telling) -> ForestRow:
+    dims = short_dims(record, telling)
     return ForestRow(
         label=clean(record["task"], 60) + (f" · {dims}" if dims else ""),
         estimate=estimate(record),

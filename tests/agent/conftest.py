@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from harness.agent import probes
 from harness.agent.messages import CellSpec
 from harness.pack import agent_archive
-
-# A busy machine must not fail a property by its deadline.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 FAKES = Path(__file__).parent / "fakes"
 MakeSpec = Callable[..., CellSpec]

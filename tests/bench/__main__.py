@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +87,14 @@ def beyond(platform: Platform, stack: Stack, bare: Sequence[str], folder: Path) 
 
     launch(platform, stack, 0, folder)
     alone()
-    return [seconds(lambda n=n: launch(platform, stack, n, folder)) - seconds(alone) for n in range(1, REPETITIONS + 1)]
+    numbers = range(1, REPETITIONS + 1)
+    return [seconds(partial(launch, platform, stack, number, folder)) - seconds(alone) for number in numbers]
 
 
 def native(folder: Path) -> list[float]:
-    stack = stacks.resolve("driver", StackConfig(), root=ROOT, gpu=False)
+    stack = stacks.resolve("driver", StackConfig.model_validate({}), root=ROOT, gpu=False)
     platform = platforms.create(
-        "native", Native(kind="native"), gpu=False, scratch=folder / "scratch", run_token="bench"
+        "native", Native.model_validate({"kind": "native"}), gpu=False, scratch=folder / "scratch", run_id="bench"
     )
     platform.prepare(stack, lambda _text: None)
     python = str(stacks.environment(stack, lambda _text: None))
@@ -103,9 +105,9 @@ def native(folder: Path) -> list[float]:
 
 
 def container(folder: Path) -> list[float]:
-    stack = stacks.resolve("driver", StackConfig(), root=ROOT, gpu=False)
-    config = Container(kind="container")
-    platform = platforms.create("docker", config, gpu=False, scratch=folder / "scratch", run_token="bench")
+    stack = stacks.resolve("driver", StackConfig.model_validate({}), root=ROOT, gpu=False)
+    config = Container.model_validate({"kind": "container"})
+    platform = platforms.create("docker", config, gpu=False, scratch=folder / "scratch", run_id="bench")
     try:
         provenance = platform.prepare(stack, lambda _text: None).provenance
         image = str(provenance["image"])
@@ -133,7 +135,8 @@ def report(folder: Path) -> tuple[list[float], float]:
     for number in range(3):
         out = folder / f"report-{number}"
         command = [sys.executable, "-m", "harness", "report", str(bundle), "-o", str(out)]
-        times.append(seconds(lambda: subprocess.run(command, check=True, env=environment(), stdout=subprocess.DEVNULL)))
+        write = partial(subprocess.run, command, check=True, env=environment(), stdout=subprocess.DEVNULL)
+        times.append(seconds(write))
     return times, (folder / "report-0/index.html").stat().st_size / 1e6
 
 

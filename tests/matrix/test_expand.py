@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
@@ -98,7 +98,6 @@ def test_tasks_for_which_the_profile_has_no_stack_are_told() -> None:
         expand(parse(text), "smoke", tasks=["fakework.mnist"], gpu=False)
 
 
-@settings(deadline=None)
 @given(
     stacks=st.lists(st.sampled_from(["driver", "driver-2", "torch-a", "torch-b"]), min_size=1, unique=True),
     platforms=st.lists(st.sampled_from(["a", "b", "c-2", "native2"]), unique=True),

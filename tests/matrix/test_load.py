@@ -330,13 +330,11 @@ def assert_loads_or_tells(text: str) -> None:
         assert len(told.splitlines()) == 1
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_loads_or_is_told(text: str) -> None:
     assert_loads_or_tells(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=list("[]{}:,-?&*!|>'\"%@`#~ \n\tab01.\\")))
 def test_any_yaml_like_text_loads_or_is_told(text: str) -> None:
     assert_loads_or_tells(text)
@@ -384,7 +382,7 @@ def mutations(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=200)
 @given(mutations())
 def test_any_mutation_loads_or_is_told(text: str) -> None:
     assert_loads_or_tells(text)

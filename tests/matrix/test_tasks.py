@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.agent.messages import Scalar
@@ -34,7 +34,6 @@ def test_a_glob_means_a_task_by_full_name_or_entry() -> None:
     assert not small.matches("CNN.a")
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_a_name_means_itself(name: str) -> None:
     assert is_match(name, name)

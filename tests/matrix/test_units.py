@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from docker.utils import parse_bytes
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.matrix import units
@@ -14,13 +14,11 @@ SECONDS = {"s": 1, "min": 60, "h": 3600}
 ODD = ["", "2", "%", "-2%", "٣%", "2%%", "1 GiBs", "1KiB\n", "1e3k", "min", "1 d", "0x10"]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**12), st.sampled_from(sorted(SUFFIXES)), st.sampled_from(["", " "]))
 def test_a_size_is_its_amount_times_its_unit(amount: int, suffix: str, space: str) -> None:
     assert units.size(f"{amount}{space}{suffix}") == amount * SUFFIXES[suffix]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 2**53))
 def test_a_docker_size_reads_back_as_the_same_bytes_here_and_in_docker(amount: int) -> None:
     text = units.docker_size(amount)
@@ -29,19 +27,16 @@ def test_a_docker_size_reads_back_as_the_same_bytes_here_and_in_docker(amount: i
     assert units.docker_size(text) == text
 
 
-@settings(deadline=None)
 @given(st.decimals(0, 1000, places=4))
 def test_a_percentage_is_a_hundredth(percent: Decimal) -> None:
     assert units.fraction(f"{percent:f}%") == float(percent / 100)
 
 
-@settings(deadline=None)
 @given(st.decimals(0, 10**6, places=3), st.sampled_from(sorted(SECONDS)))
 def test_a_duration_is_in_seconds(amount: Decimal, unit: str) -> None:
     assert units.duration(f"{amount:f}{unit}") == float(amount * SECONDS[unit])
 
 
-@settings(deadline=None)
 @given(st.floats(allow_nan=False) | st.integers(-(10**6), 10**6))
 def test_bare_numbers_stay(value: float) -> None:
     assert units.fraction(value) == units.duration(value) == value

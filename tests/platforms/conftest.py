@@ -67,7 +67,7 @@ def container(tmp_path: Path, agent: FakeAgent, left: list[str]) -> Iterator[Con
         container_config(),
         gpu=False,
         scratch=tmp_path / "scratch" / TOKEN,
-        run_token=TOKEN,
+        run_id=TOKEN,
         agent=agent.path,
     )
     yield platform

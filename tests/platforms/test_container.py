@@ -34,7 +34,7 @@ def platform_with(container: ContainerPlatform, *, gpu: bool = False, **options:
         container_config(**options),
         gpu=gpu,
         scratch=container._scratch,
-        run_token=TOKEN,
+        run_id=TOKEN,
         agent=container._agent,
     )
     made.prepare(driver_stack(container._scratch), quiet)
@@ -67,7 +67,7 @@ def test_an_ending_explains_a_lost_gpu() -> None:
 
 
 def test_what_a_container_cannot_offer(tmp_path: Path) -> None:
-    platform = ContainerPlatform("docker", container_config(), gpu=False, scratch=tmp_path, run_token=TOKEN)
+    platform = ContainerPlatform("docker", container_config(), gpu=False, scratch=tmp_path, run_id=TOKEN)
     stack = driver_stack(tmp_path)
     assert platform.offers(stack, "cpu").runnable
     installed = platform.offers(replace(stack, variant="installed"), "cpu")
@@ -75,26 +75,26 @@ def test_what_a_container_cannot_offer(tmp_path: Path) -> None:
     without = platform.offers(stack, "cuda:0")
     assert (without.runnable, without.status) == (False, "unavailable")
     assert "nvidia-smi" in without.reason
-    refused = ContainerPlatform("docker", container_config(gpus="none"), gpu=True, scratch=tmp_path, run_token=TOKEN)
+    refused = ContainerPlatform("docker", container_config(gpus="none"), gpu=True, scratch=tmp_path, run_id=TOKEN)
     assert "gpus: none" in refused.offers(stack, "cuda:0").reason
     assert refused.offers(stack, "cpu").runnable
 
 
 def test_a_stack_must_be_prepared_first(tmp_path: Path, launching: Launching) -> None:
-    platform = ContainerPlatform("docker", container_config(), gpu=False, scratch=tmp_path, run_token=TOKEN)
+    platform = ContainerPlatform("docker", container_config(), gpu=False, scratch=tmp_path, run_id=TOKEN)
     with pytest.raises(PlatformError, match="stack driver has not been prepared"):
         platform.launch(launching.job())
 
 
 def test_closing_what_was_never_used_touches_no_engine(tmp_path: Path) -> None:
     config = container_config(engine=f"unix://{tmp_path}/nothing.sock")
-    ContainerPlatform("docker", config, gpu=False, scratch=tmp_path, run_token=TOKEN).close()
+    ContainerPlatform("docker", config, gpu=False, scratch=tmp_path, run_id=TOKEN).close()
 
 
 def test_an_engine_that_is_gone_is_an_error_of_the_platform(tmp_path: Path, agent: FakeAgent) -> None:
     config = container_config(engine=f"unix://{tmp_path}/nothing.sock")
     platform = ContainerPlatform(
-        "docker", config, gpu=False, scratch=tmp_path / "scratch" / "t", run_token=TOKEN, agent=agent.path
+        "docker", config, gpu=False, scratch=tmp_path / "scratch" / "t", run_id=TOKEN, agent=agent.path
     )
     with pytest.raises(PlatformError, match=r"docker: no container engine answers.*systemctl start docker"):
         platform.prepare(driver_stack(tmp_path), quiet)
@@ -213,7 +213,7 @@ from tests.platforms.jobs import FakeAgent, Launching, container_config, driver_
 folder = Path(sys.argv[1])
 agent = FakeAgent(path=folder / "fake_agent.py").does("print('up', flush=True); time.sleep(120)")
 platform = ContainerPlatform("docker", container_config(), gpu=False, scratch=folder / "scratch" / "killed",
-                             run_token=sys.argv[2], agent=agent.path)
+                             run_id=sys.argv[2], agent=agent.path)
 platform.prepare(driver_stack(folder), quiet)
 platform.launch(Launching(folder=folder).job(on_line=lambda line: print(line, flush=True)))
 """

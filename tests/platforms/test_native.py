@@ -25,7 +25,7 @@ def platform(tmp_path: Path, agent: FakeAgent) -> Iterator[NativePlatform]:
         native_config(),
         gpu=False,
         scratch=tmp_path / "scratch" / "test",
-        run_token=f"test-{os.getpid()}",
+        run_id=f"test-{os.getpid()}",
         agent=agent.path,
     )
     made.prepare(driver_stack(tmp_path), quiet)
@@ -75,7 +75,7 @@ def test_a_folder_that_is_no_tmpfs_is_not_offered_as_one(tmp_path: Path) -> None
         native_config(),
         gpu=False,
         scratch=tmp_path,
-        run_token="test",  # noqa: S106 - no secret
+        run_id="test",
         memory_folders=(tmp_path,),
     )
     assert [each.name for each in platform.locations()] == ["host"]
@@ -89,7 +89,7 @@ from tests.platforms.jobs import FakeAgent, Launching, driver_stack, native_conf
 folder = Path(sys.argv[1])
 agent = FakeAgent(path=folder / "fake_agent.py").does("print(os.getpid(), flush=True); time.sleep(120)")
 platform = NativePlatform("native", native_config(), gpu=False, scratch=folder / "scratch" / "killed",
-                          run_token="killed-" + sys.argv[2], agent=agent.path)
+                          run_id="killed-" + sys.argv[2], agent=agent.path)
 platform.prepare(driver_stack(folder), quiet)
 print(*(each.path for each in platform.locations()), flush=True)
 platform.launch(Launching(folder=folder).job(on_line=lambda line: print(line, flush=True)))
@@ -125,7 +125,7 @@ def test_availability_by_system() -> None:
             native_config(os=system),
             gpu=False,
             scratch=Path("/nowhere"),
-            run_token="test",  # noqa: S106 - no secret
+            run_id="test",
         )
 
     assert native(None).availability().runnable
@@ -150,7 +150,7 @@ def test_a_stack_must_be_prepared_first(tmp_path: Path, launching: Launching) ->
         native_config(),
         gpu=False,
         scratch=tmp_path,
-        run_token="test",  # noqa: S106 - no secret
+        run_id="test",
     )
     with pytest.raises(PlatformError, match="stack driver has not been prepared"):
         platform.launch(launching.job())

@@ -31,7 +31,7 @@ ENTRIES: list[tuple[dict[str, str], type[object]]] = [
 
 def created(entry: dict[str, str], scratch: Path) -> Platform:
     config: PlatformConfig = TypeAdapter(PlatformConfig).validate_python(entry)
-    return platforms.create("name", config, gpu=False, scratch=scratch, run_token="t")  # noqa: S106 - no secret
+    return platforms.create("name", config, gpu=False, scratch=scratch, run_id="t")
 
 
 @pytest.mark.parametrize(("entry", "kind"), ENTRIES)
@@ -71,7 +71,7 @@ def test_without_the_docker_sdk_only_containers_are_missing() -> None:
         "import sys\nsys.modules['docker'] = None\n"
         "from pathlib import Path\nfrom harness import platforms\nfrom harness.matrix.model import Container\n"
         "made = platforms.create('docker', Container(kind='container'), gpu=False, scratch=Path('/nowhere'), "
-        "run_token='t')\nprint(made.availability().reason)\nmade.close()"
+        "run_id='t')\nprint(made.availability().reason)\nmade.close()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install docker" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.report.facts import MOST_FACTS, environment, values
 
+
 def test_a_property_loses_its_source_and_keeps_its_value() -> None:
     assert values({"a.b.value": "1", "a.b.source": "/proc", "a.c.source": "/sys", "a.c.error": "no"}) == {"a.b": "1"}
     assert values({"a.m.value.x": "1", "a.m.source": "/sys"}) == {"a.m.x": "1"}

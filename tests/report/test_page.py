@@ -1,0 +1,152 @@
+"""What the page says: headlines, banners, what was left out, each from a document that calls for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.analysis.document import CapabilityRecord, Document
+from harness.report import table
+from harness.report.build import assets
+from harness.report.context import Page
+from harness.report.page import MOST_CELLS, MOST_GAPS, page
+from harness.report.words import NOT_COMPARABLE
+
+
+def composed(document: Document) -> Page:
+    return page(document, assets())
+
+
+def titles(document: Document) -> list[str]:
+    return [banner.title for banner in composed(document).banners]
+
+
+def test_a_platforms_headline_is_its_workload_and_the_rest_follows(document: Document) -> None:
+    docker, half = composed(document).headlines
+    assert (docker.platform, half.platform) == ("docker", "docker-half")
+    assert docker.main is not None
+    assert docker.main.what == "training"
+    (record,) = (r for r in document["comparisons"] if r["platform"] == "docker" and r["metric"] == "step_seconds")
+    assert docker.main.estimate.value == record["slowdown"]
+    assert {finding.what for finding in docker.others} == {"small files, open read", "triad bandwidth"}
+    assert {finding.detail for finding in docker.others} >= {"overlay vs host", "tmpfs"}
+
+
+def test_without_a_workload_the_probes_speak(document: Document) -> None:
+    document["comparisons"] = [r for r in document["comparisons"] if r["metric"] != "step_seconds"]
+    for headline in document["headlines"]:
+        headline["comparison"] = None
+    first = composed(document).headlines[0]
+    assert first.main is None
+    assert first.others
+    assert "the probes:" in first.reason
+
+
+def test_a_platform_that_is_not_there_is_named_and_explained(document: Document) -> None:
+    found = composed(document)
+    assert found.not_measured[0] == "wsl"
+    assert "driver.spawn" in found.not_measured
+    gap = next(gap for gap in found.gaps if gap.platform == "wsl")
+    assert (gap.status, gap.cells) == ("unavailable", ())
+    assert "nox -s matrix" in gap.reason
+
+
+def test_cells_that_failed_for_one_reason_are_one_entry(document: Document) -> None:
+    document["capabilities"] = [
+        CapabilityRecord(platform="docker", what=f"torch/t{n}", status="oom", value=None, reason="Give it more memory")
+        for n in range(MOST_CELLS + 3)
+    ]
+    (gap,) = composed(document).gaps
+    assert len(gap.cells) == MOST_CELLS
+    assert gap.left_out == 3
+
+
+def test_few_blocks_are_a_smoke_test(document: Document) -> None:
+    assert not any("smoke" in title for title in titles(document))
+    document["run"]["blocks"] = 2
+    assert "2 blocks: a smoke test" in titles(document)
+
+
+def test_a_pair_that_is_not_comparable_is_announced_greyed_and_said_why(document: Document) -> None:
+    for record in document["comparisons"]:
+        if record["platform"] == "docker-half":
+            record["comparable"] = False
+            record["confounders"] = ["libc: a on native, b on docker-half", "control.fma: 2.00 times native"]
+    found = composed(document)
+    (banner,) = (banner for banner in found.banners if "not comparable" in banner.title)
+    assert banner.title == "docker-half is not comparable with native"
+    assert "control.fma: 2.00 times native." in banner.text
+    marked = {row.platform for row in found.table.rows if row.comparability is NOT_COMPARABLE}
+    assert marked == {"docker-half"}
+
+
+def test_with_nothing_to_compare_the_page_says_so(document: Document) -> None:
+    document["comparisons"] = []
+    document["headlines"] = [{"platform": "docker", "comparison": None}]
+    found = composed(document)
+    assert [banner.title for banner in found.banners] == ["Nothing to compare"]
+    assert found.forest is None
+
+
+@pytest.mark.parametrize("key", ["gpu.stand_in", "gpu.devices.0.simulated", "gpu.simulated.value"])
+def test_a_simulated_device_is_never_shown_as_hardware(document: Document, key: str) -> None:
+    document["environments"]["docker"][key] = "true"
+    assert titles(document)[0] == "A stand-in, not real hardware"
+    document["environments"]["docker"][key] = "false"
+    assert not any("stand-in" in title for title in titles(document))
+
+
+def test_a_virtual_host_is_not_passed_off_as_bare_metal(document: Document) -> None:
+    assert not any("virtual" in title for title in titles(document))
+    document["run"]["host"]["virtualization.machine"] = "kvm"
+    assert "The host is itself virtual (kvm)" in titles(document)
+
+
+def test_the_title_names_the_hardware(document: Document) -> None:
+    document["run"]["host"] = {"cpu.model.value": "Intel(R)  Xeon(R) 8480+", "cpu.model.source": "/proc/cpuinfo"}
+    document["run"]["gpus"] = [{"uuid": "a", "name": "NVIDIA H200"}, {"uuid": "b", "name": "NVIDIA H200"}]
+    subject = composed(document).subject
+    assert (subject.cpu, subject.gpus) == ("Intel Xeon 8480+", ("NVIDIA H200",))
+    assert composed(document).title == "Overhead Matrix: Intel Xeon 8480+"
+
+
+def test_commands_can_be_pasted_whatever_the_names(document: Document) -> None:
+    document["run"]["profile"] = "a b; rm -rf /"
+    assert composed(document).run.run_command == "nox -s matrix -- --profile 'a b; rm -rf /' --seed 1"
+
+
+def test_the_table_counts_what_it_leaves_out(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MOST_ROWS", 5)
+    found = composed(document).table
+    assert len(found.rows) == 5
+    assert found.left_out == len(document["comparisons"]) - 5
+
+
+def test_a_note_is_listed_once_and_numbered_where_it_applies(document: Document) -> None:
+    for record in document["comparisons"]:
+        record["confounders"] = ["both", record["platform"]]
+    found = composed(document).table
+    assert found.notes == ("both", "docker", "docker-half")
+    assert {row.platform: row.notes for row in found.rows} == {"docker": (1, 2), "docker-half": (1, 3)}
+
+
+def test_a_baseline_that_differs_from_itself_is_marked(document: Document) -> None:
+    document["comparisons"][0]["noise_ci95"] = [1.01, 1.02]
+    document["comparisons"][1]["noise_ci95"] = [None, None]
+    assert sum(row.noise_suspect for row in composed(document).table.rows) == sum(
+        low is not None and high is not None and not low <= 1 <= high
+        for low, high in (record["noise_ci95"] for record in document["comparisons"])
+    )
+
+
+def test_reasons_beyond_the_page_are_counted(document: Document) -> None:
+    document["capabilities"] = [
+        CapabilityRecord(platform="docker", what="s/t", status="failed", value=None, reason=str(n))
+        for n in range(MOST_GAPS + 4)
+    ]
+    assert composed(document).gaps_left_out == 4
+
+
+def test_spread_shows_the_baseline_first_and_its_second_arm_next_to_it(document: Document) -> None:
+    (panel,) = composed(document).spread
+    order = [panel.drawing.index(f">{name}<") for name in ("native", "native@2", "docker", "docker-half")]
+    assert order == sorted(order)
