@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -206,21 +205,9 @@ def test_resume_takes_the_run_as_it_began(tmp_path: Path) -> None:
     assert "--seed" in one_line_error(wrong)
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system with room for a manifest and little more."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_results_disk_is_one_line_with_the_remedy(tmp_path: Path, tiny_disk: Path) -> None:
+def test_a_full_results_disk_is_one_line_with_the_remedy(tmp_path: Path, small_disk: Callable[[int], Path]) -> None:
     project(tmp_path)
-    done = harness("run", "--profile", "long", "--results", str(tiny_disk), cwd=tmp_path)
+    done = harness("run", "--profile", "long", "--results", str(small_disk(96)), cwd=tmp_path)
     assert done.returncode == 1
     line = one_line_error(done)
     assert "No space left on device" in line

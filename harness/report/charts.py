@@ -32,7 +32,7 @@ _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 @dataclass(frozen=True, kw_only=True)
 class ForestRow:
-    """One comparison in the forest plot. `margin` is the half width of the equivalence band, relative."""
+    """One comparison in the forest plot. `margin` is the half width of the equivalence band, in logs."""
 
     label: str
     estimate: Estimate
@@ -93,7 +93,11 @@ class _Line:
 @debug_mode(False)
 def forest(platform: str, rows: Sequence[ForestRow], layout: Layout, name: str, title: str) -> Markup:
     """One platform's slowdowns with their intervals on a logarithmic axis. Needs one row or more."""
-    lines = [_line(row, layout, _HEAD + number * layout.row) for number, row in enumerate(rows)]
+    labels = _fitting([row.label for row in rows], layout.letters)
+    lines = [
+        _line(row, label, layout, _HEAD + number * layout.row)
+        for number, (row, label) in enumerate(zip(rows, labels, strict=True))
+    ]
     heads = [{"label": _clipped(platform, layout.letters), "text_y": _HEAD / 2}]
     height = _HEAD + len(rows) * layout.row
     low, high = _domain(rows)
@@ -160,7 +164,7 @@ def _labels(lines: list[_Line], heads: list[dict[str, Any]], layout: Layout, hei
     ]
 
 
-def _line(row: ForestRow, layout: Layout, top: float) -> _Line:
+def _line(row: ForestRow, label: str, layout: Layout, top: float) -> _Line:
     estimate = row.estimate
     low, high = estimate.low or estimate.value, estimate.high or estimate.value
     return _Line(
@@ -171,10 +175,10 @@ def _line(row: ForestRow, layout: Layout, top: float) -> _Line:
         low=low,
         high=high,
         value=estimate.value,
-        band_low=1 - row.margin,
-        band_high=1 + row.margin,
+        band_low=math.exp(-row.margin),
+        band_high=math.exp(row.margin),
         style=row.mark.style,
-        label=_fitting(row.label, layout.letters),
+        label=label,
         numbers=_numbers(estimate, whole=not layout.stacked),
     )
 
@@ -183,22 +187,18 @@ def _numbers(estimate: Estimate, *, whole: bool) -> str:
     """`1.031 [1.012, 1.050]` as figures; without the interval where there is no room or none."""
     places = decimals(estimate)
     value = FIGURE.format(raw=estimate.value, text=ratio(estimate.value, places))
-    ends = [
-        FIGURE.format(raw=end, text=limit(end, places).replace("<", "‹").replace(">", "›"))  # no mark-up in a figure
-        for end in (estimate.low, estimate.high)
-        if end is not None
-    ]
+    ends = [FIGURE.format(raw=end, text=limit(end, places)) for end in (estimate.low, estimate.high) if end is not None]
     return f"{value} [{ends[0]}, {ends[1]}]" if whole and len(ends) == 2 else value
 
 
 def _domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
     """The axis: every point and 1, and the intervals as far as SPAN allows, with a little air."""
     values = [row.estimate.value for row in rows] + [1.0]
-    margins = [row.margin for row in rows]
+    band = math.exp(max(row.margin for row in rows))
     lows = [row.estimate.low or row.estimate.value for row in rows]
     highs = [row.estimate.high or row.estimate.value for row in rows]
-    low = max(min([*lows, *values, 1 - max(margins)]), min(values) / SPAN)
-    high = min(max([*highs, *values, 1 + max(margins)]), max(values) * SPAN)
+    low = max(min([*lows, *values, 1 / band]), min(values) / SPAN)
+    high = min(max([*highs, *values, band]), max(values) * SPAN)
     air = (high / low) ** 0.04
     return low / air, high * air
 
@@ -226,9 +226,11 @@ def _geometric_mean(values: Sequence[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
-def _fitting(label: str, letters: int) -> str:
-    """A task's label: without its family where it is too long, and clipped where it still is."""
-    return _clipped(label if len(label) <= letters else label.partition(".")[2] or label, letters)
+def _fitting(labels: Sequence[str], letters: int) -> list[str]:
+    """Tasks' labels: all without their family if one is too long with it, and clipped where they still are."""
+    if any(len(label) > letters for label in labels):
+        labels = [label.partition(".")[2] or label for label in labels]
+    return [_clipped(label, letters) for label in labels]
 
 
 def _clipped(text: str, letters: int) -> str:

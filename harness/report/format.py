@@ -66,7 +66,11 @@ def limit(value: float, places: int) -> str:
     """One end of an interval as a ratio; of one that says next to nothing, only on which side it lies."""
     if value < FAR[0]:
         return f"<{FAR[0]:g}"
-    return f">{FAR[1]:g}" if value > FAR[1] else ratio(value, places)
+    if value > FAR[1]:
+        return f">{FAR[1]:g}"
+    if value >= 10:
+        places = min(places, max(2 - _magnitude(value), 0))
+    return ratio(value, max(places, -_magnitude(value)))
 
 
 def percent(share: float, places: int) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.document import ComparisonRecord
+from harness.analysis.estimate import margin
 from harness.report.charts import ForestRow
 from harness.report.context import Finding, Row, Table
 from harness.report.format import Estimate, Quantity
 from harness.report.words import LEGEND, NOT_COMPARABLE, clean, dims_words, finding_words, mark, metric_words
 
-SMALLEST_EFFECT = 0.01  # what the design calls equivalent at least: ±1%
 MOST_ROWS = 600
 MOST_NOTES = 60
 MOST_FORESTS = 6
@@ -25,11 +25,6 @@ def estimate(record: ComparisonRecord) -> Estimate:
     """The slowdown with its interval."""
     low, high = record["ci95"]
     return Estimate(record["slowdown"], low, high)
-
-
-def margin(record: ComparisonRecord) -> float:
-    """The half width of the equivalence band: max(1%, noise floor)."""
-    return max(SMALLEST_EFFECT, record["noise_floor"] or 0.0)
 
 
 def entry(record: ComparisonRecord) -> str:
@@ -72,7 +67,7 @@ def finding(record: ComparisonRecord, telling: Telling) -> Finding:
 
 
 def telling_dims(records: Iterable[ComparisonRecord]) -> Telling:
-    """For each task and metric the dims that tell its comparisons apart; one with the same value in all tells nothing."""
+    """For each task and metric the dims that tell its comparisons apart: not those of one value in all."""
     seen: dict[tuple[str, str], dict[str, set[str]]] = {}
     for record in records:
         dims = seen.setdefault((record["task"], record["metric"]), {})
@@ -88,7 +83,7 @@ def short_dims(record: ComparisonRecord, telling: Telling) -> str:
 
 
 def lead(records: Iterable[ComparisonRecord]) -> list[ComparisonRecord]:
-    """What the first screen has room for: no control, and of cold and warm caches the warm, where the platform shows."""
+    """What the first screen has room for: no control, and of cold and warm caches the warm, free of the disk."""
     shown = [record for record in primary(records) if not record["task"].startswith("control.")]
     return [record for record in shown if record["dims"].get("cache", "warm") == "warm"]
 
@@ -107,7 +102,7 @@ def _forest_row(record: ComparisonRecord, telling: Telling) -> ForestRow:
         label=clean(record["task"], 60) + (f" · {dims}" if dims else ""),
         estimate=estimate(record),
         mark=mark(record["verdict"]) if record["comparable"] else NOT_COMPARABLE,
-        margin=margin(record),
+        margin=margin(record["noise_floor"]),
     )
 
 

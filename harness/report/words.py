@@ -42,8 +42,11 @@ def metric_words(metric: str) -> str:
 
 
 def dims_words(dims: Mapping[str, Any]) -> str:
-    """`overlay vs host, threads 4`: locations by name, everything else with its name."""
-    parts = [f"{clean(name, 40)} {clean(dims[name], 80)}" for name in sorted(dims) if not name.endswith("location")]
+    """`overlay vs host, cold, threads 4`: locations and caches speak for themselves, all else has its name."""
+    named = [name for name in sorted(dims) if name != "cache" and not name.endswith("location")]
+    parts = [f"{clean(name, 40)} {clean(dims[name], 80)}" for name in named]
+    if "cache" in dims:
+        parts.insert(0, clean(dims["cache"], 80))
     if "location" in dims:
         parts.insert(0, _location(dims))
     return ", ".join(parts)

@@ -43,6 +43,7 @@ BY_HAND = [
     "--num_batches=300",
     "--num_warmup_batches=5",
     "--variable_update=parameter_server",
+    "--init_learning_rate=1e-07",
 ]
 
 

@@ -96,6 +96,11 @@ def test_one_absurd_interval_does_not_squash_the_rest() -> None:
     assert high < 6
 
 
+def test_labels_of_one_drawing_keep_or_lose_their_family_together() -> None:
+    assert charts._fitting(["storage.small_files · tmpfs", "tf_cnn.trivial"], 30)[1] == "tf_cnn.trivial"
+    assert charts._fitting(["storage.small_files · tmpfs", "tf_cnn.trivial"], 24) == ["small_files · tmpfs", "trivial"]
+
+
 @given(st.floats(1e-6, 0.99), st.floats(1.01, 1e6))
 def test_the_axis_has_a_few_round_values_all_within_it(low: float, high: float) -> None:
     ticks = charts._ticks(low, high)
@@ -128,7 +133,7 @@ def test_a_strip_of_equal_values_is_drawn() -> None:
 @settings(max_examples=5, deadline=None)
 @given(st.floats(1e-3, 1e3), st.floats(1, 50))
 def test_any_ratio_can_be_drawn(value: float, factor: float) -> None:
-    row = ForestRow(label="x", estimate=Estimate(value, value / factor, value * factor), mark=SLOWER, margin=0.01)
+    row = ForestRow(label="x", estimate=Estimate(value, value / factor, value * factor), mark=SLOWER, margin=factor)
     svg = charts.forest("p", [row], WIDE, "f", "t")
     assert "NaN" not in svg
     assert math.isfinite(float(parsed(svg).get("width", "nan")))

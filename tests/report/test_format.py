@@ -25,6 +25,9 @@ positive = st.floats(min_value=1e-12, max_value=1e12)
         (Estimate(1.0312, 1.0304, 1.0320), 4),
         (Estimate(1.03, 1.0299999, 1.0300001), 4),
         (Estimate(2.5, 1.0, 4.0), 1),
+        (Estimate(3.0, 1e-6, 1e6), 1),
+        (Estimate(0.27, 1e-6, 1e4), 2),
+        (Estimate(250.0, 200.0, 300.0), 0),
         (Estimate(1.031), 3),
         (Estimate(12.3), 2),
         (Estimate(1.031, None, 1.2), 3),
@@ -61,6 +64,13 @@ def test_an_interval_far_from_one_is_given_as_factors() -> None:
     assert re.findall(r">([^<]+)<", FILTERS["interval"](Estimate(2.0, 1.98, 2.02)))[::2] == ["1.980×", "2.020×"]
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(1e-6, "<0.01"), (0.031, "0.03"), (0.31, "0.3"), (4.98, "5.0"), (546.07, "546"), (2e6, ">1000")]
+)
+def test_the_end_of_a_vast_interval_says_no_more_than_it_knows(value: float, text: str) -> None:
+    assert form.limit(value, 1) == text
+
+
 def test_without_an_interval_the_page_says_so() -> None:
     assert FILTERS["interval"](Estimate(1.1)) == "no interval"
     assert FILTERS["ratio_interval"](Estimate(1.1, 1.0, None)) == "no interval"
@@ -87,7 +97,8 @@ def test_a_quantity_has_three_digits_and_the_prefix_that_its_unit_takes(value: f
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0043, "0.43%"), (0.0, "0.0%"), (0.02, "2.0%"), (0.128, "13%"), (4.0, "400%")]
+    ("value", "text"),
+    [(0.0043, "0.43%"), (0.0, "0.0%"), (1.3e-5, "0.001%"), (0.02, "2.0%"), (0.128, "13%"), (4.0, "400%")],
 )
 def test_a_share_has_two_digits(value: float, text: str) -> None:
     assert form.share(value) == text

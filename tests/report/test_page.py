@@ -150,3 +150,15 @@ def test_spread_shows_the_baseline_first_and_its_second_arm_next_to_it(document:
     (panel,) = composed(document).spread
     order = [panel.drawing.index(f">{name}<") for name in ("native", "native@2", "docker", "docker-half")]
     assert order == sorted(order)
+
+
+def test_what_tells_nothing_apart_is_left_to_the_table(document: Document) -> None:
+    for record in document["comparisons"]:
+        record["dims"]["loop"] = "native"
+        if record["task"] == "storage.small_files":
+            record["dims"]["cache"] = "warm" if record["dims"]["location"] == "tmpfs" else "cold"
+    found = composed(document)
+    details = [finding.detail for finding in found.headlines[0].others]
+    assert "tmpfs, warm" in details
+    assert not any("cold" in detail or "loop" in detail for detail in details)
+    assert all("loop native" in row.dims for row in found.table.rows)

@@ -46,4 +46,5 @@ def test_a_finding_is_named_in_words(task: str, metric: str, text: str) -> None:
 def test_dims_name_locations_first_and_the_baselines_where_it_is_another() -> None:
     assert words.dims_words({}) == ""
     assert words.dims_words({"threads": 4, "location": "tmpfs"}) == "tmpfs, threads 4"
+    assert words.dims_words({"cache": "cold", "location": "tmpfs"}) == "tmpfs, cold"
     assert words.dims_words({"location": "overlay", "baseline_location": "host"}) == "overlay vs host"

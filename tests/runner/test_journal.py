@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,20 +63,8 @@ def test_two_runs_in_one_bundle_are_refused(tmp_path: Path) -> None:
         Journal(tmp_path)
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB, which is soon full."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_is_told_with_the_way_to_go_on_and_loses_nothing(tiny_disk: Path) -> None:
-    folder = tiny_disk / "20260101-000000-abcd"
+def test_a_full_disk_is_told_with_the_way_to_go_on_and_loses_nothing(small_disk: Callable[[int], Path]) -> None:
+    folder = small_disk(64) / "20260101-000000-abcd"
     with Journal(folder) as journal:
         journal.append(result(1), started=NOW, seconds=1)
         with pytest.raises(ResultsError) as caught:

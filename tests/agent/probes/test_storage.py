@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import os
-import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -31,15 +29,9 @@ def location(path: Path, name: str = "disk") -> Location:
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
+def full(small_disk: Callable[[int], Path]) -> Path:
     """A file system that is full after a few files."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    return small_disk(64)
 
 
 def test_every_operation_is_measured(run_task: RunTask, loop: str, tmp_path: Path) -> None:
