@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 from collections.abc import Mapping
@@ -41,10 +42,10 @@ stacks:
   driver: {}
   torch: {requirements: images/torch/requirements.txt, cpu_requirements: images/torch/requirements-cpu.txt}
 tasks:
-  control.fma: {samples: 3, sample_seconds: 1.0}
+  control.fma: {samples: 2, sample_seconds: 1.0}
   torch_cnn.resnet50: {batch_size: 2, num_batches: 6, num_warmup_batches: 1, threads: 1}
 profiles:
-  planted: {tasks: ["*"], blocks: 4}
+  planted: {tasks: ["*"], blocks: {min: 5, max: 12}, precision: 3%, budget: 6min}
 """
 
 
@@ -106,15 +107,19 @@ def test_a_second_build_takes_seconds_and_says_what_is_there(tmp_path: Path) -> 
 @pytest.mark.stack
 @pytest.mark.slow
 def test_half_a_processor_comes_out_at_two_and_is_not_comparable(tmp_path: Path) -> None:
-    """A planted truth: `cpus: 0.5` freezes a thread for 50 of each 100 ms, so every step of 0.5 s takes 1 s."""
+    """A planted truth: `cpus: 0.5` freezes a thread for 50 of each 100 ms, so every step of 0.5 s takes 1 s.
+
+    Blocks go on until the interval is narrower than ±3%. Where a busy machine does not get there within the budget,
+    the interval says how far the figure can be trusted: it must cover 2 all the same.
+    """
     project(tmp_path, HALF)
     assert (ROOT / "images/torch/requirements-cpu.txt").exists()
     document = measured(tmp_path, "planted", 1200)
     (step,) = of_metric(document, "step_seconds")
     assert step["baseline_value"] >= 0.4, "steps long against the period of 100 ms"
-    assert step["slowdown"] == pytest.approx(2.0, rel=0.03)
     low, high = step["ci95"]
     assert low <= 2.0 <= high
+    assert step["slowdown"] == pytest.approx(2.0, rel=max(0.03, math.log(high / low) / 2))
     assert step["verdict"] == "slower"
     assert step["comparable"] is False
     assert any("control.fma differs" in line for line in step["confounders"])
