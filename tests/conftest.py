@@ -21,6 +21,16 @@ settings.load_profile("unhurried")
 UNAVOIDABLE = re.compile(r"no NVIDIA GPU|no Python 3\.\d+ on this machine|TF_BENCHMARKS is not set|needs Windows")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes."""
+    costs = ("browser", "docker", "stack", "slow")
+    items.sort(
+        key=lambda item: max(
+            (costs.index(mark.name) + 1 for mark in item.iter_markers() if mark.name in costs), default=0
+        )
+    )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
