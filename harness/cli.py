@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -40,10 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"overhead-matrix: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("overhead-matrix: interrupted before anything was measured", file=sys.stderr)
+        print("overhead-matrix: interrupted", file=sys.stderr)
         return Interrupted.exit_status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a path that cannot be read or written, wherever it was met
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"overhead-matrix: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     return status
 
@@ -67,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", metavar="RUN_ID", help="go on with a run that was stopped")
     run.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where bundles are kept")
     run.add_argument("--seed", type=int, metavar="N", help="of the random order (default: drawn, and recorded)")
+    run.add_argument("--report", action="store_true", help="write the report afterwards, into reports/<run id>")
 
     report = _command(commands, "report", _report, "write index.html and report.json of a bundle")
     report.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="default: the newest in results/")
@@ -109,11 +115,15 @@ def _selecting(command: argparse.ArgumentParser) -> None:
 
 
 def _percent(text: str) -> float:
+    """Read `5%` or 0.05."""
     try:
-        return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
-    except ValueError as error:
+        value = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf or (value >= 1 and not text.endswith("%")):
         message = f"{text!r} is no percentage; write 5%"
-        raise argparse.ArgumentTypeError(message) from error
+        raise argparse.ArgumentTypeError(message)
+    return value
 
 
 def _selection(arguments: argparse.Namespace) -> Selection:
@@ -191,7 +201,7 @@ def _begin(arguments: argparse.Namespace) -> Run:
     from harness.runner import run as runs
 
     root = arguments.matrix.resolve().parent
-    if arguments.resume:
+    if arguments.resume is not None:
         given = [name for name in ("profile", "platform", "task", "seed") if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on as the run began, so --{given[0]} does not go with it", "Leave it out")
@@ -209,6 +219,7 @@ def _run(arguments: argparse.Namespace) -> int:
     console.print(
         f"run {run.run_id}: profile {run.plan.profile_name}, {len(run.plan.cells)} cells, seed {run.seed}",
         highlight=False,
+        soft_wrap=True,
     )
     with RunProgress(console, run.plan.profile.budget) as reporter:
         lines = execute(run, reporter=reporter, settled=_settled(run), environ=os.environ)
@@ -217,29 +228,35 @@ def _run(arguments: argparse.Namespace) -> int:
     print(f"bundle: {run.folder}")
     if failed:
         print(f"{len(failed)} of {len(run.plan.cells)} cells failed: {', '.join(failed)}")
+    if arguments.report:
+        _write_report([run.folder], REPORTS / run.run_id)
     return 1 if failed else 0
 
 
-def _settled(run: Run) -> Callable[[Sequence[Cell]], bool]:
+def _settled(run: Run) -> Callable[[Sequence[Cell], int], bool]:
     """Return the stopping rule of the run: whether a task's intervals are as narrow as the profile wants."""
 
-    def settled(cells: Sequence[Cell]) -> bool:
+    def settled(cells: Sequence[Cell], block: int) -> bool:
         from harness.analysis.compare import settled_in
 
         precision = run.plan.profile.precision
-        return precision is not None and settled_in(run.folder, [cell.id for cell in cells], precision)
+        return precision is not None and settled_in(run.folder, [cell.id for cell in cells], precision, block)
 
     return settled
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from harness.report.build import build
+    from harness.results.bundle import read_manifest
 
     bundles = arguments.bundles or [_newest(RESULTS)]
-    output = arguments.output or REPORTS / bundles[0].stem
-    index = build(bundles, output)
-    print(f"report: {index}")
+    _write_report(bundles, arguments.output or REPORTS / read_manifest(bundles[0]).run_id)
     return 0
+
+
+def _write_report(bundles: Sequence[Path], output: Path) -> None:
+    from harness.report.build import build
+
+    print(f"report: {build(bundles, output)}")
 
 
 def _newest(results: Path) -> Path:
@@ -261,6 +278,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     print(show(found, arguments.format))
     if arguments.fail_above is None:
         return 0
+    if not any(each.comparable for each in found):
+        raise UsageError("--fail-above: nothing that can be compared was measured on both sides", "See --metric")
     above = regressions(found, arguments.fail_above)
     for each in above:
         print(f"above {arguments.fail_above:.1%}: {each.task} {each.metric}", file=sys.stderr)

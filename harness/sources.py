@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +45,7 @@ def quick_check(environ: Mapping[str, str], cache: Path) -> str:
     if shutil.which("git", path=environ.get("PATH")) is None:
         return "tensorflow/benchmarks is obtained by git, and there is none. Install git."
     named = environ.get("TF_BENCHMARKS", "")
-    if named and not _is_url(named) and not Path(named).expanduser().is_dir():
+    if named and not _is_url(named) and not _local(named).is_dir():
         return f"TF_BENCHMARKS names {named}, which is no folder. {REMEDY}"
     return ""
 
@@ -63,7 +64,11 @@ def _source(environ: Mapping[str, str]) -> str:
     named = environ.get("TF_BENCHMARKS", "")
     if not named:
         return PUBLIC
-    return named if _is_url(named) else str(Path(named).expanduser().resolve())
+    return named if _is_url(named) else str(_local(named).resolve())
+
+
+def _local(named: str) -> Path:
+    return Path(os.path.expanduser(named))  # noqa: PTH111 - Path.expanduser raises for `~nobody`
 
 
 def _require_git(environ: Mapping[str, str]) -> None:

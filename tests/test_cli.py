@@ -179,6 +179,48 @@ def test_kill_and_resume_runs_every_cell_once(tmp_path: Path) -> None:
     assert set(measured.values()) == {1}
 
 
+def test_a_run_is_resumed_by_its_id_and_nothing_is_lost(tmp_path: Path) -> None:
+    project(tmp_path)
+    harness("run", "--profile", "tiny", cwd=tmp_path)
+    bundle = bundle_of(tmp_path)
+    before = sorted(path.name for path in bundle.iterdir())
+    for name in (str(bundle), f"../results/{bundle.name}", ""):
+        done = harness("run", "--resume", name, cwd=tmp_path)
+        assert done.returncode == 2, done.stdout
+        one_line_error(done)
+    assert sorted(path.name for path in bundle.iterdir()) == before
+
+
+def test_a_second_process_cannot_resume_a_running_run(tmp_path: Path) -> None:
+    project(tmp_path)
+    process = started(tmp_path, "--profile", "long")
+    second = harness("run", "--resume", bundle_of(tmp_path).name, cwd=tmp_path)
+    assert second.returncode == 1
+    assert "in use by another run" in one_line_error(second)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert {line["status"] for line in journal_of(tmp_path)} == {"ok"}
+
+
+def test_a_run_does_not_go_on_under_other_conditions(tmp_path: Path) -> None:
+    project(tmp_path)
+    process = started(tmp_path, "--profile", "long")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    manifest = bundle_of(tmp_path) / "run.json"
+    began = json.loads(manifest.read_text())
+    for change in ({"tool_version": "0.0.1"}, {"agent_sha256": "0" * 64}, {"boot_id": "another"}):
+        manifest.write_text(json.dumps({**began, **change}))
+        done = harness("run", "--resume", bundle_of(tmp_path).name, cwd=tmp_path)
+        assert done.returncode == 2, change
+        one_line_error(done)
+    began["stacks"]["driver"]["platforms"]["native"]["interpreter"] = "/another/python"
+    manifest.write_text(json.dumps(began))
+    done = harness("run", "--resume", bundle_of(tmp_path).name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "/another/python" in one_line_error(done)
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_within_seconds_and_says_how_to_resume(tmp_path: Path, signal_number: signal.Signals) -> None:
     project(tmp_path)
@@ -224,6 +266,8 @@ def test_compare_two_platforms_of_a_bundle(tmp_path: Path) -> None:
     back = harness("compare", "docker", "native", "--bundle", str(bundle), "--metric", "step_*", cwd=tmp_path)
     assert back.returncode == 0, back.stderr
     assert "faster" in back.stdout
+    nothing = harness("compare", "native", "docker", "--metric", "absent", "--fail-above", "5%", cwd=tmp_path)
+    assert nothing.returncode == 2, "a gate that compared nothing has not passed"
     wrong = harness("compare", "native", "dokcer", cwd=tmp_path)
     assert "dokcer" in one_line_error(wrong)
 
@@ -250,5 +294,44 @@ def test_the_schema_command_writes_the_schema(tmp_path: Path, capsys: pytest.Cap
 def test_percentages() -> None:
     chosen = parser().parse_args(["compare", "a", "b", "--fail-above", "5%"])
     assert chosen.fail_above == pytest.approx(0.05)
-    with pytest.raises(SystemExit):
-        parser().parse_args(["compare", "a", "b", "--fail-above", "much"])
+    for wrong in ("much", "nan", "inf", "-1%", "5"):
+        with pytest.raises(SystemExit):
+            parser().parse_args(["compare", "a", "b", "--fail-above", wrong])
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"DOCKER_HOST": "tcp://localhost:abc"},
+        {"DOCKER_HOST": "npipe://x"},
+        {"DOCKER_HOST": "http://["},
+        {"TF_BENCHMARKS": "~nosuchuser/x"},
+    ],
+)
+def test_an_odd_environment_is_a_reason_and_no_traceback(tmp_path: Path, env: dict[str, str]) -> None:
+    project(tmp_path)
+    done = harness("plan", "--profile", "both", cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("cache", ["/proc/nothing", "~nosuchuser/x", "matrix.yaml"])
+def test_a_cache_that_cannot_be_made_is_one_line(tmp_path: Path, cache: str) -> None:
+    project(tmp_path)
+    done = harness("plan", cwd=tmp_path, env={"OVERHEAD_MATRIX_CACHE": cache})
+    assert done.returncode == 1
+    assert "OVERHEAD_MATRIX_CACHE" in one_line_error(done)
+
+
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    done = harness("schema", str(tmp_path / "absent" / "schema.json"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "absent" in one_line_error(done)
+
+
+def test_run_with_report_reports_that_run(tmp_path: Path) -> None:
+    project(tmp_path)
+    done = harness("run", "--report", "--profile", "tiny", "--results", "elsewhere", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (index,) = (tmp_path / "reports").glob("*/index.html")
+    assert (tmp_path / "elsewhere" / index.parent.name / "run.json").exists()

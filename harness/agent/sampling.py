@@ -7,16 +7,13 @@ and show progress, both outside the timed section. The garbage collector rests d
 from __future__ import annotations
 
 import gc
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
-from statistics import median
 
 from harness.agent.clocks import NANOSECOND, Clock, ClockOverhead, clock_overhead
-from harness.agent.messages import Metric, Scalar
 
 CLOCK_METRIC = "clock_seconds"
 NOTICEABLE = 0.01  # a clock that takes a larger share of a sample is warned of
@@ -70,51 +67,6 @@ def sample(
             if progress is not None:
                 progress(done, total, "")
     return Timing(seconds=tuple(seconds), warmup=warmup, per_sample=per_sample, clock=overhead)
-
-
-def calibrate(operation: Operation, at_least: float, *, clock: Clock = time.perf_counter_ns) -> int:
-    """Return how many operations make one sample last `at_least` seconds; the last try did."""
-    needed = at_least / NANOSECOND
-    count = 1
-    with _resting_collector():
-        while (elapsed := _elapsed(operation, count, clock)) < needed:
-            wanted = math.ceil(1.05 * count * needed / elapsed) if elapsed > 0 else GROWTH * count
-            count = min(max(wanted, count + 1), GROWTH * count)
-    return count
-
-
-def timing_metric(name: str, timing: Timing, *, dims: Mapping[str, Scalar] | None = None) -> Metric:
-    """Return the timing as the metric `name`, in seconds per operation."""
-    return Metric(
-        name=name,
-        unit="s",
-        better="lower",
-        samples=timing.seconds,
-        warmup=timing.warmup,
-        dims=dict(dims or {}),
-    )
-
-
-def clock_metric(clock: ClockOverhead) -> Metric:
-    """Return the cost of one pair of clock reads as the metric `clock_seconds`: a task reports it once."""
-    return Metric(name=CLOCK_METRIC, unit="s", better="lower", samples=clock.samples)
-
-
-def timing_metrics(name: str, timing: Timing, *, dims: Mapping[str, Scalar] | None = None) -> tuple[Metric, ...]:
-    """Return the timing and its clock: what a task with one timing reports.
-
-    A task with several reports `timing_metric` of each and `clock_metric` once.
-    """
-    return timing_metric(name, timing, dims=dims), clock_metric(timing.clock)
-
-
-def timing_warnings(name: str, timing: Timing) -> tuple[str, ...]:
-    """Say so when the clock is a noticeable part of a typical sample."""
-    typical = median(timing.measured) * timing.per_sample
-    if typical > 0 and timing.clock.median / typical < NOTICEABLE:
-        return ()
-    cost = f"{name}: reading the clock costs {timing.clock.median:.2g} s of a sample of {typical:.2g} s"
-    return (f"{cost}; more operations than {timing.per_sample} a sample would make that negligible",)
 
 
 def _elapsed(operation: Operation, count: int, clock: Clock) -> int:

@@ -50,7 +50,7 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     """
     before, after = read(a), read(b)
     one, other = (arms(medians(frame([bundle]))) for bundle in (before, after))
-    level = min(map(interval_level, (before.manifest, after.manifest)))
+    level = max(map(interval_level, (before.manifest, after.manifest)))  # that of the run which looked more often
     same_boot = before.manifest.boot_id == after.manifest.boot_id
 
     def estimated(quantity: Quantity, ours: Values, theirs: Values) -> Estimate:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pandas as pd
 
+from harness.agent.messages import CellResult
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
 from harness.analysis.compare import compare_medians
@@ -28,7 +32,7 @@ def analyse(bundle: Bundle) -> Analysis:
         capabilities=capabilities(bundle),
         distributions=distributions(table),
         differences=differences(environments(bundle.manifest)),
-        warnings=(*_warnings(samples, plan), *unusable(table)),
+        warnings=(*_warnings(samples, plan), *unusable(table), *_reported(bundle.invocations)),
     )
 
 
@@ -59,6 +63,17 @@ def distributions(table: pd.DataFrame) -> tuple[Distribution, ...]:
 def _platforms(plan: MatrixRecord, bundle: Bundle) -> tuple[str, ...]:
     others = sorted(set(bundle.manifest.platforms) - {plan.baseline})
     return (plan.baseline, *others)
+
+
+def _reported(invocations: Sequence[CellResult]) -> list[str]:
+    """Return what the invocations themselves warned of, each once, with the number of invocations that did."""
+    counts = Counter(
+        (result.platform, result.task, warning) for result in invocations for warning in set(result.warnings)
+    )
+    return [
+        f"{platform}, {task}: {warning} (in {number} {'invocation' if number == 1 else 'invocations'})"
+        for (platform, task, warning), number in sorted(counts.items())
+    ]
 
 
 def _warnings(samples: pd.DataFrame, plan: MatrixRecord) -> list[str]:

@@ -66,10 +66,13 @@ def looks(manifest: Manifest) -> int:
     return max(1, len(plan.looks)) if plan.precision is not None else 1
 
 
-def settled_in(folder: Path, cells: Collection[str], precision: float) -> bool:
-    """Read the bundle of a run that is under way and say whether these cells, all of one task, are settled."""
+def settled_in(folder: Path, cells: Collection[str], precision: float, block: int) -> bool:
+    """Read the bundle of a run and say whether these cells, all of one task, were settled after `block`.
+
+    Later blocks don't count: a resumed run looks where it would have looked, and at no other time.
+    """
     bundle = read(folder)
-    chosen = [result for result in bundle.invocations if result.cell in cells]
+    chosen = [result for result in bundle.invocations if result.cell in cells and result.block <= block]
     level = interval_level(bundle.manifest)
     return all(
         settled(chosen, task=task, baseline=bundle.manifest.plan.baseline, precision=precision, level=level)
@@ -110,7 +113,7 @@ def _comparison(
     pair: Pair, estimate: Estimate, *, baseline: str, level: float, control: Control, software: tuple[str, ...]
 ) -> Comparison:
     noise = _noise(pair, level)
-    floor = abs(noise.ratio - 1) if noise else None
+    floor = math.expm1(abs(noise.log_ratio)) if noise else None
     quantity = pair.quantity
     return Comparison(
         task=quantity.task,

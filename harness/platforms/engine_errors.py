@@ -221,5 +221,11 @@ def engine_errors(platform: str) -> Iterator[None]:
 
     try:
         yield
-    except (DockerException, RequestException, HTTPError) as error:
+    except (
+        DockerException,
+        RequestException,
+        HTTPError,
+        ValueError,
+        AttributeError,
+    ) as error:  # a wrong address: the last two
         raise failure(platform, str(getattr(error, "explanation", None) or error)) from error

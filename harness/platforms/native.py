@@ -13,6 +13,7 @@ from typing import Literal
 
 from harness import pack, stacks
 from harness.agent.messages import Location
+from harness.cache import without_home
 from harness.errors import PlatformError
 from harness.matrix.model import Native
 from harness.platforms.agent_call import GPU_CHOICE, agent_arguments, isolation, write_spec
@@ -91,7 +92,7 @@ class NativePlatform:
         interpreter = stacks.environment(stack, progress)
         self._environments[stack.name] = _Environment(stack=stack, interpreter=interpreter)
         digests = {"lock_sha256": stack.lock_sha256, "wheels_sha256": stacks.wheels_digest(stack)}
-        return Prepared(provenance={"interpreter": _without_home(interpreter), **digests})
+        return Prepared(provenance={"interpreter": without_home(str(interpreter)), **digests})
 
     def locations(self) -> tuple[Location, ...]:
         """`host`, the file system of the cache folder, and `tmpfs` where there is one."""
@@ -185,9 +186,3 @@ def _is_writable_tmpfs(folder: Path) -> bool:
         return False
     kinds = {fields[1]: fields[2] for fields in map(str.split, mounts.splitlines())}
     return kinds.get(str(folder)) == "tmpfs" and os.access(folder, os.W_OK | os.X_OK)
-
-
-def _without_home(path: Path) -> str:
-    """Return the path with `~` for the home folder, whose name is a person's."""
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)

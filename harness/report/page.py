@@ -84,7 +84,7 @@ def _run(document: Document) -> Run:
         fingerprint=clean(run["fingerprint"], 80),
         boot_id=clean(run["boot_id"], 80),
         run_command=f"nox -s matrix -- --profile {shlex.quote(profile)} --seed {run['seed']}",
-        report_command=f"python -m harness report {shlex.quote(f'results/{name}')}",
+        report_command=f"nox -s report -- {shlex.quote(f'results/{name}')}",
     )
 
 

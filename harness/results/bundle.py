@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -171,11 +171,6 @@ def invocation_name(cell: str, block: int, attempt: int) -> str:
     return f"{block}.{cell.replace('/', '~')}.{attempt}"
 
 
-def metric_key(dims: Mapping[str, Any]) -> str:
-    """Return a stable text for a set of dims."""
-    return ",".join(f"{name}={dims[name]}" for name in sorted(dims))
-
-
 _R = TypeVar("_R", bound=_Record)
 
 
@@ -190,6 +185,12 @@ def _manifest(store: Store, path: Path) -> Manifest:
     for name, stack in manifest.stacks.items():
         _validated(StackRecord, stack, f"{where}, stacks.{printable(name)}")
     return manifest
+
+
+def read_journal(folder: Path) -> tuple[JournalLine, ...]:
+    """Read and check a folder's journal, which may be absent or cut at its end. Raises BundleError."""
+    path = folder / JOURNAL
+    return _journal(path.read_bytes(), folder)[0] if path.exists() else ()
 
 
 def _journal(raw: bytes, path: Path) -> tuple[tuple[JournalLine, ...], tuple[str, ...]]:

@@ -35,10 +35,14 @@ def printable(text: str, limit: int = 200) -> str:
 @contextmanager
 def opened(path: Path) -> Iterator[Store]:
     """Open a bundle's folder or zip; raise BundleError if it is neither."""
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise BundleError(f"{path} can't be looked at: {error.strerror or error}") from error
+    if is_folder:
         yield FolderStore(path)
         return
-    if not path.is_file():
+    if not is_file:
         raise BundleError(f"{path}: no such bundle", "Name the folder of a run, or the zip of one")
     try:
         archive = zipfile.ZipFile(path)

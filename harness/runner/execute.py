@@ -16,7 +16,7 @@ from harness.matrix.cells import Cell
 from harness.matrix.model import Profile
 from harness.platforms.base import Availability, Job, Platform
 from harness.results.bundle import invocation_name
-from harness.runner.journal import Journal
+from harness.runner.journal import Journal, resume_command
 from harness.runner.outcome import judge
 from harness.runner.schedule import block_order, looks, task_of, without
 
@@ -43,7 +43,8 @@ class Reporter(Protocol):
         """One line about what is going on."""
 
 
-Settled = Callable[[Sequence[Cell]], bool]  # whether the intervals of one task's cells are narrow enough
+# Whether the intervals of one task's cells are narrow enough after this block; later blocks must not be looked at.
+Settled = Callable[[Sequence[Cell], int], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Execution:
         written. A cell's failure is a result, not an error.
         """
         self._record_refused()
-        began = time.monotonic()
+        began = time.monotonic() - sum(line.seconds for line in self.journal.lines)  # a resumed run has spent some
         active = [cell for cell in self.cells if cell.id not in self.refused]
         try:
             for block in range(1, self.profile.blocks.max + 1):
@@ -78,11 +79,9 @@ class Execution:
                     return
                 self._block(block, active)
                 if block in looks(self.profile.blocks.min, self.profile.blocks.max, self.profile.precision):
-                    active = self._unsettled(active)
+                    active = self._unsettled(active, block)
         except KeyboardInterrupt:
-            problem = f"run {self.run_id} was interrupted, what was measured is kept"
-            remedy = f"Go on with: python -m harness run --resume {self.run_id}"
-            raise Interrupted(problem, remedy) from None
+            raise interrupted(self.journal.folder) from None
 
     def _over_budget(self, block: int, began: float) -> bool:
         budget = self.profile.budget
@@ -91,9 +90,9 @@ class Execution:
             self.reporter.say(f"the budget of {budget:g} s is spent after {block - 1} blocks")
         return over
 
-    def _unsettled(self, active: Sequence[Cell]) -> list[Cell]:
+    def _unsettled(self, active: Sequence[Cell], block: int) -> list[Cell]:
         tasks = sorted({task_of(cell) for cell in active})
-        settled = [task for task in tasks if self.settled([cell for cell in active if task_of(cell) == task])]
+        settled = [task for task in tasks if self.settled([cell for cell in active if task_of(cell) == task], block)]
         if settled:
             self.reporter.say(f"precise enough, stopped: {', '.join(settled)}")
         return list(without(active, settled))
@@ -179,6 +178,12 @@ class Execution:
             locations=platform.locations() if runnable else (),
             resources=platform.resources(self.resources) if runnable else {},
         )
+
+
+def interrupted(folder: Path) -> Interrupted:
+    """Return the error that says how the run in this bundle goes on."""
+    problem = f"run {folder.name} was interrupted, what was measured is kept"
+    return Interrupted(problem, f"Go on with: {resume_command(folder)}")
 
 
 def _now() -> str:

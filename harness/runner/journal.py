@@ -6,13 +6,16 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from harness.agent.messages import CellResult, to_json, write_json
+from harness.cache import without_home
 from harness.errors import ResultsError
-from harness.results.bundle import JournalLine, invocation_name
+from harness.results.bundle import JOURNAL, JournalLine, invocation_name, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +28,6 @@ try:
 except ImportError:  # Windows has none; there the bundle is not guarded
     fcntl = None
 
-JOURNAL = "journal.jsonl"
-
 
 class Journal:
     """Appends to one bundle folder. A line is written after its invocation's file, both fsynced."""
@@ -38,8 +39,12 @@ class Journal:
             (folder / "invocations").mkdir(parents=True, exist_ok=True)
             (folder / "logs").mkdir(exist_ok=True)
             self._lock = _lock(folder)
-            self._cut_partial_line()
-            self.lines = list(_lines(folder / JOURNAL))
+            try:
+                self._cut_partial_line()
+                self.lines = list(read_journal(folder))
+            except BaseException:
+                self._lock.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +61,12 @@ class Journal:
         return [line for line in self.lines if line.cell == cell and line.block == block]
 
     def append(self, result: CellResult, *, started: str, seconds: float) -> JournalLine:
-        """Store one attempt; raise ResultsError (with the way to go on) if the disk refuses."""
+        """Store one attempt; raise ResultsError (with the way to go on) if the disk refuses.
+
+        Reasons and warnings may name paths; the home folder is left out of them, since bundles are published.
+        """
+        warnings = tuple(without_home(warning) for warning in result.warnings)
+        result = replace(result, reason=without_home(result.reason), warnings=warnings)
         name = f"invocations/{invocation_name(result.cell, result.block, result.attempt)}.json"
         path = self.folder / name
         with explained(self.folder):
@@ -103,10 +113,10 @@ def _lock(folder: Path) -> IO[bytes]:
     return file
 
 
-def _lines(path: Path) -> Iterator[JournalLine]:
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            yield JournalLine.model_validate_json(text)
+def resume_command(folder: Path) -> str:
+    """Return what a user types to go on with the run in this bundle."""
+    results = "" if folder.parent == Path("results") else f" --results {shlex.quote(str(folder.parent))}"
+    return f"nox -s matrix -- --resume {folder.name}{results}"
 
 
 @contextmanager
@@ -117,7 +127,7 @@ def explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         problem = f"{folder} can't be written: {error.strerror or error}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = "Free some space there, then go on with --resume " + folder.name
+            remedy = f"Free some space there, then go on with: {resume_command(folder)}"
         else:
             remedy = "Name another folder with --results"
         raise ResultsError(problem, remedy) from error

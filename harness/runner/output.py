@@ -6,6 +6,7 @@ import codecs
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from types import TracebackType
@@ -66,6 +67,7 @@ class Tee:
         self._lines = Lines(on_line)
         utf8 = codecs.getincrementaldecoder("utf-8")
         self._decoders: dict[Stream, codecs.IncrementalDecoder] = {"stdout": utf8("replace"), "stderr": utf8("replace")}
+        self._partial: dict[Stream, str] = {"stdout": "", "stderr": ""}
         self._written = 0
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -81,12 +83,26 @@ class Tee:
         """Take the streams as ended: bytes that wait for the rest of a character, a last line without its end."""
         for stream, decoder in self._decoders.items():
             self._take(stream, decoder.decode(b"", final=True))
+        self._log_partial()
         self._lines.end(last=True)
 
     def _take(self, stream: Stream, text: str) -> None:
-        self._log(text)
+        """Log what completes a line, so that the streams mix by lines, and pass stdout on."""
+        whole, newline, rest = (self._partial[stream] + text).rpartition("\n")
+        if len(rest) > LINE_LIMIT:
+            whole, rest = f"{whole}{newline}{rest}", ""
+            newline = ""
+        self._partial[stream] = rest
+        if whole or newline:
+            self._log(whole + newline)
         if stream == "stdout":
             self._lines.feed(text)
+
+    def _log_partial(self) -> None:
+        for stream, text in self._partial.items():
+            self._partial[stream] = ""
+            if text:
+                self._log(text)
 
     def _log(self, text: str) -> None:
         before, self._written = self._written, self._written + len(text)
@@ -109,6 +125,9 @@ class Tee:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if error is not None:
+                with suppress(ResultsError):  # the error under way says more
+                    self._log_partial()
             self._file.close()
         except OSError as failure:
             if error is None:

@@ -86,6 +86,7 @@ def _fetch(
         checkout = sources.tf_benchmarks(environ=bench.environ, cache=bench.cache, progress=say)
     except StackError as error:
         refused.update({cell.id: Availability(runnable=False, reason=str(error)) for cell in wanting})
+        say(str(error))
         return {}
     return {TF_BENCHMARKS: checkout}
 

@@ -13,22 +13,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness import __version__, platforms, stacks
+from harness import __version__, pack, platforms, stacks
 from harness.agent import inspection
 from harness.agent.task import find
 from harness.cache import cache_dir
-from harness.errors import BundleError, UsageError
+from harness.errors import BundleError, Interrupted, UsageError
 from harness.gpu import gpus
 from harness.matrix.cells import Cell
 from harness.matrix.expand import Plan, expand
 from harness.matrix.model import Matrix
 from harness.results import bundle
 from harness.results.bundle import JournalLine, Manifest, PlatformRecord
-from harness.runner.execute import Execution, Reporter, Settled
+from harness.results.store import MANIFEST
+from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
+from harness.runner.execute import Execution, Reporter, Settled, interrupted
 from harness.runner.journal import Journal, explained
 from harness.runner.prepare import Bench, Readiness, make_ready
 from harness.runner.schedule import looks
 
+NOTHING_YET = "interrupted before anything was measured"
 LAUNCH_SECONDS = 1.0  # what starting a process or container adds to a task's own time, for the plan alone
 
 
@@ -95,11 +98,16 @@ def new(matrix: Matrix, *, root: Path, selection: Selection, results: Path, seed
 
 def resumed(run_id: str, *, root: Path, results: Path) -> Run:
     """Take up a run by its manifest, not by today's matrix.yaml; raise UsageError if it can't go on here."""
+    if Path(run_id).name != run_id:
+        raise UsageError(f"--resume {run_id!r}: a run's id is asked for, not a path", "Name its folder with --results")
     folder = results / run_id
     if not (folder / "run.json").is_file():
         begun = ", ".join(sorted(path.parent.name for path in results.glob("*/run.json"))) or "none"
         raise UsageError(f"--resume {run_id}: no such run in {results}", f"There are: {begun}")
     manifest = bundle.read_manifest(folder)
+    if manifest.run_id != run_id:
+        problem = f"--resume {run_id}: the bundle in that folder is of run {manifest.run_id}"
+        raise UsageError(problem, "Give the folder its own name again")
     if manifest.boot_id != boot_id():
         problem = f"--resume {run_id}: it was begun in another boot of this machine, and a run is one boot"
         raise UsageError(problem, "Start a new run; both bundles can be reported")
@@ -130,25 +138,29 @@ def resumed(run_id: str, *, root: Path, results: Path) -> Run:
 def execute(run: Run, *, reporter: Reporter, settled: Settled, environ: Mapping[str, str]) -> tuple[JournalLine, ...]:
     """Make ready, write the manifest, run every block; return the journal.
 
-    Raises Interrupted, ResultsError, StackError or UsageError; whatever was measured until then is in the bundle.
+    The bundle is held from the first moment: a second process that resumes the same run is refused before it touches
+    anything. Raises Interrupted, ResultsError, StackError or UsageError; whatever was measured is in the bundle.
     """
-    work = bench(run.matrix, run.plan, root=run.root, gpu=run.selection.gpu, environ=environ, label=run.run_id)
-    _same_stacks(run, work)
-    scratch = work.cache / "scratch" / run.run_id
-    try:
-        with explained(run.folder):
-            run.folder.mkdir(parents=True, exist_ok=True)
-        ready = make_ready(run.plan.cells, work, reporter.say)
-        with Journal(run.folder) as journal:
+    with Journal(run.folder) as journal:
+        work = bench(run.matrix, run.plan, root=run.root, gpu=run.selection.gpu, environ=environ, label=run.run_id)
+        scratch = work.cache / "scratch" / run.run_id
+        try:
+            check_stacks(run, work)
+            ready = make_ready(run.plan.cells, work, reporter.say)
+            check_conditions(run, ready, journal.lines)
             if run.manifest is None:
                 with explained(run.folder):
                     bundle.write_manifest(run.folder, _manifest(run, work, ready))
             _execution(run, work, ready, journal, scratch, reporter, settled).run()
             return tuple(journal.lines)
-    finally:
-        for platform in work.platforms.values():
-            platform.close()
-        shutil.rmtree(scratch, ignore_errors=True)
+        except KeyboardInterrupt:
+            raise (interrupted(run.folder) if journal.lines else Interrupted(NOTHING_YET)) from None
+        finally:
+            for platform in work.platforms.values():
+                platform.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+            if not (run.folder / MANIFEST).exists():  # nothing was measured: leave no empty bundle
+                shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def expectation(lines: Sequence[JournalLine]) -> Callable[[Cell], float]:
@@ -190,17 +202,6 @@ def _execution(
     )
 
 
-def _same_stacks(run: Run, work: Bench) -> None:
-    """Refuse to resume with other software than the run began with."""
-    if run.manifest is None:
-        return
-    for name, stack in work.stacks.items():
-        before = run.manifest.stacks.get(name, {}).get("lock_sha256", stack.lock_sha256)
-        if before != stack.lock_sha256:
-            problem = f"--resume {run.run_id}: the lock file of stack {name} has changed since"
-            raise UsageError(problem, "Restore it, or start a new run")
-
-
 def _manifest(run: Run, work: Bench, ready: Readiness) -> Manifest:
     return Manifest.model_validate(
         {
@@ -209,6 +210,7 @@ def _manifest(run: Run, work: Bench, ready: Readiness) -> Manifest:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "tool_version": __version__,
             "seed": run.seed,
+            SAME_AGENT: pack.agent_digest(pack.agent_archive()),
             "matrix": _matrix_record(run),
             "host": inspection.inspect(()),
             "boot_id": boot_id(),

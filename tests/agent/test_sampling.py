@@ -3,19 +3,11 @@ from __future__ import annotations
 import gc
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from harness.agent.clocks import ClockOverhead
-from harness.agent.messages import Metric
 from harness.agent.sampling import (
     Timing,
-    calibrate,
-    clock_metric,
     sample,
-    timing_metric,
-    timing_metrics,
-    timing_warnings,
 )
 
 READ = 50  # nanoseconds that a read of the fake clock takes
@@ -103,57 +95,3 @@ def test_a_collector_that_was_off_stays_off_even_after_a_failure() -> None:
         assert gc.get_freeze_count() == 0
     finally:
         gc.enable()
-
-
-@settings(max_examples=50)
-@given(operation=st.integers(1, 10**7), times=st.floats(0.001, 2000))
-def test_calibration_makes_a_sample_last_and_not_much_longer(operation: int, times: float) -> None:
-    clock = FakeClock()
-    at_least = operation * times
-
-    def advance() -> None:
-        clock.now += operation
-
-    count = calibrate(advance, at_least * 1e-9, clock=clock)
-
-    assert count * operation + READ >= at_least
-    assert count == 1 or (count - 2) * operation <= 1.1 * at_least
-
-
-def test_calibration_survives_a_clock_too_coarse_for_one_operation() -> None:
-    operations = 0
-
-    def operation() -> None:
-        nonlocal operations
-        operations += 1
-
-    count = calibrate(operation, 2e-6, clock=lambda: operations // 64 * 1000)
-
-    assert count >= 64
-
-
-def test_a_timing_becomes_a_metric_and_the_clock_another() -> None:
-    taken = timing(3.0, 1.0, 2.0, warmup=1)
-
-    assert timing_metrics("spawn_seconds", taken, dims={"how": "fork"}) == (
-        Metric(name="spawn_seconds", unit="s", better="lower", samples=(3.0, 1.0, 2.0), warmup=1, dims={"how": "fork"}),
-        Metric(name="clock_seconds", unit="s", better="lower", samples=(1e-7,)),
-    )
-    assert timing_metrics("x", taken) == (timing_metric("x", taken), clock_metric(taken.clock))
-
-
-@pytest.mark.parametrize(
-    ("taken", "warned"),
-    [
-        (timing(1e-3), False),
-        (timing(1e-6), True),  # the clock takes a tenth
-        (timing(1e-6, per_sample=100), False),
-        (timing(1e-3, 1e-6, warmup=1), True),  # warm-up does not count
-        (timing(0.0), True),
-    ],
-)
-def test_a_clock_that_is_a_noticeable_part_of_a_sample_is_warned_of(taken: Timing, warned: bool) -> None:
-    warnings = timing_warnings("spawn_seconds", taken)
-
-    assert bool(warnings) == warned
-    assert all(each.startswith("spawn_seconds: ") for each in warnings)

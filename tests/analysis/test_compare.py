@@ -211,5 +211,6 @@ def test_a_run_under_way_is_asked_by_its_cells(tmp_path: Path) -> None:
         tmp_path / "run", tasks=(TRAINING, BANDWIDTH), blocks=8, samples=5, sigma=0.003, precision=0.02
     )
     cells = [f"{platform}/tensorflow/tf_cnn.trivial" for platform in ("native", "native@2", "docker")]
-    assert settled_in(folder, cells, 0.02)
-    assert not settled_in(folder, cells, 0.0001)
+    assert settled_in(folder, cells, 0.02, 8)
+    assert not settled_in(folder, cells, 0.0001, 8)
+    assert not settled_in(folder, cells, 0.02, 1), "later blocks are not looked at: one block has no interval"

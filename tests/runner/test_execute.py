@@ -58,7 +58,7 @@ def execution(
     blocks: tuple[int, int] = (3, 3),
     precision: float | None = None,
     budget: float | None = None,
-    settled: Callable[[Sequence[Cell]], bool] = lambda _cells: False,
+    settled: Callable[[Sequence[Cell], int], bool] = lambda _cells, _block: False,
     refused: dict[str, Availability] | None = None,
 ) -> Execution:
     there = {platform.name: platform for platform in platforms}
@@ -105,7 +105,7 @@ def test_ctrl_c_is_recorded_and_resume_runs_the_rest_and_nothing_twice(tmp_path:
             return answer(job)
 
     script = Stop()
-    with Journal(tmp_path) as journal, pytest.raises(Interrupted, match="--resume r1") as caught:
+    with Journal(tmp_path) as journal, pytest.raises(Interrupted, match="--resume") as caught:
         execution(tmp_path, journal, FakePlatform("native", script), FakePlatform("docker", script)).run()
     assert caught.value.exit_status == 130
     assert [line["status"] for line in journalled(tmp_path)] == ["ok", "ok", "ok", "interrupted"]
@@ -166,7 +166,8 @@ def test_a_spent_budget_ends_after_the_smallest_number_of_blocks(tmp_path: Path)
 def test_a_settled_task_stops_at_a_look_and_the_other_goes_on(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def settled(which: Sequence[Cell]) -> bool:
+    def settled(which: Sequence[Cell], block: int) -> bool:
+        assert block in {5, 8}
         asked.append(which[0].task)
         return which[0].task == "control.t0"
 
@@ -189,3 +190,12 @@ def test_progress_reaches_the_reporter(tmp_path: Path) -> None:
         assert isinstance(reporter, FakeReporter)
         assert reporter.progress == [Progress(done=1, total=1, note="faking")] * 6
         assert reporter.plans == [(6, 6.0)]
+
+
+def test_a_resumed_run_has_no_new_budget(tmp_path: Path) -> None:
+    platforms = FakePlatform("native"), FakePlatform("docker")
+    with Journal(tmp_path) as journal:
+        execution(tmp_path, journal, *platforms, blocks=(1, 1)).run()
+        journal.lines[:] = [line.model_copy(update={"seconds": 100.0}) for line in journal.lines]
+        execution(tmp_path, journal, *platforms, blocks=(1, 9), budget=500.0).run()
+    assert {line["block"] for line in journalled(tmp_path)} == {1}

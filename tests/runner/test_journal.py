@@ -3,12 +3,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.agent.messages import CellResult, Metric
-from harness.errors import ResultsError
+from harness.errors import BundleError, ResultsError
 from harness.runner.journal import Journal
 
 NOW = "2026-01-01T00:00:00.000+00:00"
@@ -72,7 +73,7 @@ def test_a_full_disk_is_told_with_the_way_to_go_on_and_loses_nothing(small_disk:
     text = str(caught.value)
     assert "\n" not in text
     assert "No space left on device" in text
-    assert "--resume 20260101-000000-abcd" in text
+    assert "nox -s matrix -- --resume 20260101-000000-abcd" in text
     with Journal(folder) as journal:
         assert [line.block for line in journal.lines] == [1]
 
@@ -81,3 +82,20 @@ def test_a_results_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("not a folder")
     with pytest.raises(ResultsError, match="--results"):
         Journal(tmp_path / "results")
+
+
+def test_a_reason_does_not_name_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    told = replace(result(), status="unavailable", reason="/home/alice/x is no folder", warnings=("see /home/alice",))
+    with Journal(tmp_path) as journal:
+        journal.append(told, started=NOW, seconds=0)
+    written = "".join(path.read_text() for path in tmp_path.rglob("*.json*"))
+    assert "~/x is no folder" in written
+    assert "alice" not in written
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"\xff\n", b"nonsense\n"])
+def test_a_broken_line_is_one_line(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(line)
+    with pytest.raises(BundleError, match="line 1"):
+        Journal(tmp_path)
