@@ -16,8 +16,6 @@ from itertools import repeat
 from harness.agent.clocks import NANOSECOND, Clock, ClockOverhead, clock_overhead
 
 CLOCK_METRIC = "clock_seconds"
-NOTICEABLE = 0.01  # a clock that takes a larger share of a sample is warned of
-GROWTH = 10  # calibration lets the iterations grow by no more than this in one step: the first guess may be far off
 
 Operation = Callable[[], object]
 Progress = Callable[[int, int, str], None]  # done, total, note: as `Context.progress`
