@@ -141,9 +141,9 @@ def execute(run: Run, *, reporter: Reporter, settled: Settled, environ: Mapping[
     The bundle is held from the first moment: a second process that resumes the same run is refused before it touches
     anything. Raises Interrupted, ResultsError, StackError or UsageError; whatever was measured is in the bundle.
     """
+    work = bench(run.matrix, run.plan, root=run.root, gpu=run.selection.gpu, environ=environ, label=run.run_id)
+    scratch = work.cache / "scratch" / run.run_id
     with Journal(run.folder) as journal:
-        work = bench(run.matrix, run.plan, root=run.root, gpu=run.selection.gpu, environ=environ, label=run.run_id)
-        scratch = work.cache / "scratch" / run.run_id
         try:
             check_stacks(run, work)
             ready = make_ready(run.plan.cells, work, reporter.say)
