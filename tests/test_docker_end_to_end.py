@@ -45,7 +45,7 @@ tasks:
   control.fma: {samples: 2, sample_seconds: 1.0}
   torch_cnn.resnet50: {batch_size: 2, num_batches: 6, num_warmup_batches: 1, threads: 1}
 profiles:
-  planted: {tasks: ["*"], blocks: {min: 5, max: 12}, precision: 3%, budget: 6min}
+  planted: {tasks: ["*"], blocks: {min: 5, max: 12}, precision: 3%, budget: 4min}
 """
 
 
