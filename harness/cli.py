@@ -20,6 +20,8 @@ from harness.errors import HarnessError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from harness.matrix.cells import Cell
+    from harness.matrix.expand import Plan
+    from harness.runner.prepare import Bench
     from harness.runner.run import Run, Selection
 
 MATRIX = Path("matrix.yaml")
@@ -138,18 +140,25 @@ def _selection(arguments: argparse.Namespace) -> Selection:
     )
 
 
-def _plan(arguments: argparse.Namespace) -> int:
+def _planned(arguments: argparse.Namespace, label: str) -> tuple[Plan, Bench]:
+    """Return the cells that the command line selects, and the platforms and stacks they name."""
     from harness.matrix.load import load
-    from harness.runner import run as runs
-    from harness.runner.prepare import assess
+    from harness.runner.run import bench
 
     matrix = load(arguments.matrix)
     selection = _selection(arguments)
     plan = selection.plan(matrix)
     root = arguments.matrix.resolve().parent
-    work = runs.bench(matrix, plan, root=root, gpu=selection.gpu, environ=os.environ, label="plan")
+    return plan, bench(matrix, plan, root=root, gpu=selection.gpu, environ=os.environ, label=label)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from harness.runner.prepare import assess
+    from harness.runner.run import expectation
+
+    plan, work = _planned(arguments, "plan")
     found = assess(plan.cells, work)
-    expected = runs.expectation(())
+    expected = expectation(())
     runnable = [cell for cell in plan.cells if found[cell.id].runnable]
     least = plan.profile.blocks.min * sum(map(expected, runnable))
     most = plan.profile.blocks.max * sum(map(expected, runnable))
@@ -287,15 +296,9 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _images(arguments: argparse.Namespace) -> int:
-    from harness.matrix.load import load
-    from harness.runner import run as runs
     from harness.runner.prepare import build_images
 
-    matrix = load(arguments.matrix)
-    selection = _selection(arguments)
-    plan = selection.plan(matrix)
-    root = arguments.matrix.resolve().parent
-    work = runs.bench(matrix, plan, root=root, gpu=selection.gpu, environ=os.environ, label="images")
+    plan, work = _planned(arguments, "images")
     built = build_images(plan.cells, work, lambda line: print(line, flush=True))
     for image in built:
         print(

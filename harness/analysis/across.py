@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from harness.analysis.compare import DESCRIPTIVE, compare, compare_medians, interval_level
+from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
 from harness.analysis.confounders import CONTROL, judge_control
 from harness.analysis.estimate import LEVEL, Estimate, Values, geometric_mean, verdict
 from harness.analysis.frame import dims_of, frame, medians
@@ -34,10 +34,7 @@ def compare_platforms(path: Path, a: str, b: str, *, metric: str = "*") -> tuple
         if name not in bundle.manifest.platforms:
             there = ", ".join(sorted(bundle.manifest.platforms))
             raise UsageError(f"{name} is neither a bundle nor a platform of {path}", f"Its platforms are {there}")
-    if a == bundle.manifest.plan.baseline:
-        found = compare(bundle)
-    else:
-        found = compare_medians(bundle, medians(frame([bundle])), baseline=a)
+    found = compare_medians(bundle, medians(frame([bundle])), baseline=a)
     return tuple(each for each in found if each.platform == b and fnmatchcase(each.metric, metric))
 
 
