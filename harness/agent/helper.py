@@ -20,7 +20,7 @@ from pathlib import Path
 
 from harness.agent.loops import FileOperation, Loops, PythonLoops
 
-ABI = 1  # PROBE_ABI of native/overhead_probe.h
+ABI = 2  # PROBE_ABI of native/overhead_probe.h
 LIBRARIES = {
     "linux-x86_64": "probe-linux-x86_64.so",
     "linux-aarch64": "probe-linux-aarch64.so",
@@ -72,50 +72,50 @@ class NativeHelper:
 
     def clock(self, samples: int, calls: int) -> list[float]:
         """One read of the clock."""
-        return self._samples("clock", samples, samples, calls)
+        return self.call("clock", samples, samples, calls)
 
     def empty_call(self, samples: int, calls: int) -> list[float]:
         """One call of an empty function."""
-        return self._samples("empty_call", samples, samples, calls)
+        return self.call("empty_call", samples, samples, calls)
 
     def fma(self, samples: int, calls: int) -> list[float]:
         """A chain of `calls` multiply-adds, each waiting for the one before; the value is the whole chain's."""
-        return self._samples("fma", samples, samples, calls)
+        return self.call("fma", samples, samples, calls)
 
     def spin(self, samples: int, nanoseconds: int) -> list[float]:
         """What passed on the clock around a busy wait of `nanoseconds`."""
-        return self._samples("spin", samples, samples, nanoseconds)
+        return self.call("spin", samples, samples, nanoseconds)
 
     def triad(self, samples: int, size: int, threads: int) -> list[float]:
         """One pass of a[i] = b[i] + 3 c[i] over three arrays of `size` bytes each, split over `threads`."""
-        return self._samples("triad", samples, samples, size, threads)
+        return self.call("triad", samples, samples, size, threads)
 
     def syscall(self, samples: int, calls: int) -> list[float]:
         """One getppid, called without libc's help."""
-        return self._samples("syscall", samples, samples, calls)
+        return self.call("syscall", samples, samples, calls)
 
     def thread(self, samples: int) -> list[float]:
         """One thread, from its creation until it is joined."""
-        return self._samples("thread", samples, samples)
+        return self.call("thread", samples, samples)
 
     def fork(self, samples: int) -> list[float]:
         """One process that ends at once, from fork until it is waited for."""
-        return self._samples("fork", samples, samples)
+        return self.call("fork", samples, samples)
 
     def vfork(self, samples: int) -> list[float]:
         """The same without a copy of this process's page tables."""
-        return self._samples("vfork", samples, samples)
+        return self.call("vfork", samples, samples)
 
     def files(self, operation: FileOperation, directory: str, files: int, size: int) -> list[float]:
         """Do `operation` to the files `0`…`files - 1` of `size` bytes in `directory`; one value a file."""
-        return self._samples(f"files_{operation}", files, os.fsencode(directory), files, size)
+        return self.call(f"files_{operation}", files, os.fsencode(directory), files, size)
 
     def list_files(self, directory: str, files: int) -> float:
         """Read the whole directory once; EIO unless it holds `files` entries."""
-        return self._samples("files_list", 1, os.fsencode(directory), files)[0]
+        return self.call("files_list", 1, os.fsencode(directory), files)[0]
 
-    def _samples(self, name: str, count: int, *arguments: int | bytes) -> list[float]:
-        """Call `probe_<name>` with its arguments and room for `count` values."""
+    def call(self, name: str, count: int, *arguments: int | bytes) -> list[float]:
+        """Call `probe_<name>` with its arguments and room for `count` values; raise OSError with what it returns."""
         if count < 1:
             raise OSError(errno.EINVAL, f"{name}: {count} samples, at least one is needed")
         seconds = (ctypes.c_double * count)()

@@ -74,7 +74,7 @@ class Task:
     summary: str
     run: Callable[[Context], Outcome]
     params: Mapping[str, Scalar] = field(default_factory=dict)
-    framework: Framework = "none"
+    frameworks: tuple[Framework, ...] = ("none",)  # of the stacks that run it, one cell each
     devices: tuple[DeviceKind, ...] = ("cpu",)
     resources: tuple[str, ...] = ()  # names of `CellSpec.resources` without which it is unavailable
     seconds: float = 5.0  # a rough expectation of one invocation on 2 CPU cores, for the plan

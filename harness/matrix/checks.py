@@ -113,7 +113,7 @@ def _task_problem(pattern: str, tasks: Sequence[NamedTask], frameworks: set[Fram
     matching = [task for task in tasks if task.matches(pattern)]
     if not matching:
         return f"{found(pattern)} matches no task; {choices(pattern, [task.name for task in tasks])}"
-    needed = {task.framework for each in matching if (task := agent_task.find(each.entry))}
+    needed = {name for each in matching if (task := agent_task.find(each.entry)) for name in task.frameworks}
     if needed & frameworks:
         return ""
     stacks = [prefix for prefix, framework in FRAMEWORKS.items() if framework in needed]

@@ -33,7 +33,7 @@ def expand(
 ) -> Plan:
     """Return the cells of a profile (the first by default); `platforms` and `tasks` are globs in place of its own.
 
-    A task pairs with every stack of its framework. The baseline is always there, in two arms. A task that needs a
+    A task pairs with every stack of its frameworks. The baseline is always there, in two arms. A task that needs a
     GPU is expanded without one too: its platform says that it is unavailable. Raises UsageError, naming what
     exists, for a profile, platform or task that there is not.
     """
@@ -53,7 +53,7 @@ def expand(
         for platform, arm in arms
         for named, task in _tasks(matrix, profile, tasks)
         for stack in stacks
-        if framework_of(stack) == task.framework
+        if framework_of(stack) in task.frameworks
     )
     if not cells:
         wanted = ", ".join(tasks or profile.tasks)

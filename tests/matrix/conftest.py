@@ -27,9 +27,13 @@ FAKE_PROBE = {
 }
 FAKE_WORKLOAD = {
     "resnet": Task(
-        summary="A workload on torch.", run=_run, params={"batch_size": 32}, framework="torch", devices=("cpu", "cuda")
+        summary="A workload on torch.",
+        run=_run,
+        params={"batch_size": 32},
+        frameworks=("torch",),
+        devices=("cpu", "cuda"),
     ),
-    "mnist": Task(summary="A workload on TensorFlow.", run=_run, framework="tensorflow"),
+    "mnist": Task(summary="A workload on TensorFlow.", run=_run, frameworks=("tensorflow",)),
 }
 
 

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#define PROBE_ABI 1
+#define PROBE_ABI 2
 
 #ifdef _WIN32
 #define PROBE_EXPORT __declspec(dllexport)

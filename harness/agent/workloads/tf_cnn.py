@@ -203,7 +203,7 @@ def _task(model: str) -> Task:
         summary=f"Training steps of tf_cnn_benchmarks' {model} on synthetic data.",
         run=run,
         params={**PARAMS, "data_name": data_name, "init_learning_rate": TAME_RATE if model in DIVERGING else 0.0},
-        framework="tensorflow",
+        frameworks=("tensorflow",),
         devices=("cpu", "cuda"),
         resources=("tf_benchmarks",),
         seconds=DATA[data_name].get(model, 1.0),

@@ -141,7 +141,7 @@ def _task(model: str, seconds: float) -> Task:
         summary=f"Training steps of a torch twin of tf_cnn's {model} on synthetic data.",
         run=run,
         params=PARAMS,
-        framework="torch",
+        frameworks=("torch",),
         devices=("cpu", "cuda"),
         seconds=seconds,
     )
