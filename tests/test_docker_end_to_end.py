@@ -43,7 +43,7 @@ stacks:
   torch: {requirements: images/torch/requirements.txt, cpu_requirements: images/torch/requirements-cpu.txt}
 tasks:
   control.fma: {samples: 2, sample_seconds: 1.0}
-  torch_cnn.resnet50: {batch_size: 2, num_batches: 6, num_warmup_batches: 1, threads: 1}
+  torch_matmul.square: {size: 2048, products: 8, num_batches: 5, num_warmup_batches: 1, threads: 1}
 profiles:
   planted: {tasks: ["*"], blocks: {min: 5, max: 12}, precision: 3%, budget: 4min}
 """

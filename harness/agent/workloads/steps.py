@@ -61,10 +61,15 @@ class Recorder:
         return f"The loss is {self.losses[wrong]} from step {wrong + 1 - self.warmup} on: the training is not sound."
 
 
+def throughput(name: str, unit: str, value: float) -> Metric:
+    """Return what was got done in a second over all timed steps, what lies between them included: one value."""
+    return Metric(name=name, unit=unit, better="higher", samples=(value,))
+
+
 def outcome(
     recorder: Recorder,
     *,
-    images_per_second: float,
+    per_second: Metric,
     import_seconds: float,
     versions: Mapping[str, str],
     warnings: tuple[str, ...] = (),
@@ -78,7 +83,7 @@ def outcome(
         name="step_seconds", unit="s", better="lower", samples=tuple(recorder.seconds), warmup=recorder.warmup
     )
     single = (
-        Metric(name="images_per_second", unit="images/s", better="higher", samples=(images_per_second,)),
+        per_second,
         Metric(name="startup_seconds", unit="s", better="lower", samples=(recorder.startup_seconds,)),
         Metric(name="import_seconds", unit="s", better="lower", samples=(import_seconds,)),
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
-from harness.agent.workloads.steps import Recorder, outcome
+from harness.agent.workloads.steps import Recorder, outcome, throughput
 from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, checkout_commit, launch
 
 # Under upstream's flag names. What is 0 in OWN_DEFAULT is not passed: upstream then decides.
@@ -112,7 +112,7 @@ def run(context: Context) -> Outcome:
         return _failed(str(error), versions)
     return outcome(
         recorder,
-        images_per_second=images_per_second,
+        per_second=throughput("images_per_second", "images/s", images_per_second),
         import_seconds=import_seconds,
         versions=versions,
         warnings=_warnings(versions["tensorflow/benchmarks"]),

@@ -86,14 +86,16 @@ def _run(
     return CellResult.from_json(read_json(folder / "result.json"))
 
 
-def _assert_sound(result: CellResult, *, warmup: int, batches: int, batch_size: int) -> None:
+def _assert_sound(
+    result: CellResult, *, warmup: int, batches: int, per_step: int, rate: str = "images_per_second"
+) -> None:
     assert (result.status, result.reason) == ("ok", "")
     metrics = {metric.name: metric for metric in result.metrics}
     steps = metrics["step_seconds"]
     assert (len(steps.samples), steps.warmup) == (warmup + batches, warmup)
-    within_steps = batches * batch_size / sum(steps.samples[warmup:])
+    within_steps = batches * per_step / sum(steps.samples[warmup:])
     # What is counted over the whole loop can't be faster than the steps in it (upstream prints two decimals).
-    assert within_steps / 2 < metrics["images_per_second"].samples[0] <= within_steps + 0.01
+    assert within_steps / 2 < metrics[rate].samples[0] <= within_steps + 0.01
     startup = metrics["startup_seconds"].samples[0]
     assert startup > metrics["import_seconds"].samples[0] + steps.samples[0]
 
@@ -112,7 +114,7 @@ def test_the_torch_twins_have_upstreams_parameters(torch_python: Path, tensorflo
 def test_tf_cnn_runs(tensorflow_python: Path, checkout: Path, tmp_path: Path) -> None:
     params: dict[str, Scalar] = {"num_batches": 12, "num_warmup_batches": 3}
     result = _run(tensorflow_python, "tf_cnn.trivial", tmp_path, params, {"tf_benchmarks": str(checkout)})
-    _assert_sound(result, warmup=3, batches=12, batch_size=32)
+    _assert_sound(result, warmup=3, batches=12, per_step=32)
     assert result.versions["tensorflow/benchmarks"] == UPSTREAM_COMMIT
 
 
@@ -120,7 +122,7 @@ def test_a_model_that_diverges_is_sound_at_its_tame_rate(
     tensorflow_python: Path, checkout: Path, tmp_path: Path
 ) -> None:
     result = _run(tensorflow_python, "tf_cnn.lenet", tmp_path, {}, {"tf_benchmarks": str(checkout)})
-    _assert_sound(result, warmup=5, batches=20, batch_size=32)
+    _assert_sound(result, warmup=5, batches=20, per_step=32)
 
 
 @pytest.mark.parametrize(("model", "batch_size"), [("trivial", 32), ("resnet50", 1)])
@@ -132,5 +134,12 @@ def test_torch_cnn_runs(torch_python: Path, tmp_path: Path, model: str, batch_si
         "threads": 1,
     }
     result = _run(torch_python, f"torch_cnn.{model}", tmp_path, params)
-    _assert_sound(result, warmup=1, batches=3, batch_size=batch_size)
+    _assert_sound(result, warmup=1, batches=3, per_step=batch_size)
     assert "3 timed steps" in result.warnings[0]
+
+
+def test_torch_matmul_runs(torch_python: Path, tmp_path: Path) -> None:
+    params: dict[str, Scalar] = {"size": 256, "products": 4, "num_batches": 20, "num_warmup_batches": 1, "threads": 1}
+    result = _run(torch_python, "torch_matmul.square", tmp_path, params)
+    _assert_sound(result, warmup=1, batches=20, per_step=4, rate="products_per_second")
+    assert result.warnings == ()

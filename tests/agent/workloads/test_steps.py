@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.agent.messages import Metric
-from harness.agent.workloads.steps import FEW_STEPS, Recorder, outcome, process_seconds
+from harness.agent.workloads.steps import FEW_STEPS, Recorder, outcome, process_seconds, throughput
 
 
 def recorder(losses: list[float], *, warmup: int = 2, batches: int = 10) -> Recorder:
@@ -44,7 +44,12 @@ def test_a_loss_that_is_not_finite_is_told_with_its_step(loss: float) -> None:
 
 
 def test_metrics_of_a_training() -> None:
-    result = outcome(recorder([7.0] * 12), images_per_second=64.0, import_seconds=1.5, versions={"torch": "2"})
+    result = outcome(
+        recorder([7.0] * 12),
+        per_second=throughput("images_per_second", "images/s", 64.0),
+        import_seconds=1.5,
+        versions={"torch": "2"},
+    )
     metrics = {metric.name: metric for metric in result.metrics}
     assert result.status == "ok"
     assert metrics["step_seconds"] == Metric(
@@ -58,14 +63,21 @@ def test_metrics_of_a_training() -> None:
 
 
 def test_an_unsound_training_fails_without_metrics() -> None:
-    result = outcome(recorder([math.nan] * 12), images_per_second=64.0, import_seconds=1.5, versions={"torch": "2"})
+    result = outcome(
+        recorder([math.nan] * 12),
+        per_second=throughput("images_per_second", "images/s", 64.0),
+        import_seconds=1.5,
+        versions={"torch": "2"},
+    )
     assert (result.status, result.metrics, result.versions) == ("failed", (), {"torch": "2"})
     assert "The loss is nan" in result.reason
 
 
 def test_few_steps_are_warned_of() -> None:
     short = recorder([7.0] * (1 + FEW_STEPS), warmup=2, batches=FEW_STEPS - 1)
-    result = outcome(short, images_per_second=1.0, import_seconds=1.0, versions={})
+    result = outcome(
+        short, per_second=throughput("images_per_second", "images/s", 1.0), import_seconds=1.0, versions={}
+    )
     assert [f"{FEW_STEPS - 1} timed steps" in warning for warning in result.warnings] == [True]
 
 

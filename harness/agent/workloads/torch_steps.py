@@ -1,0 +1,124 @@
+"""The steps of a torch workload: set torch up, repeat a step, time each by the host's clock and by CUDA events."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+from harness.agent.messages import Metric, Scalar
+from harness.agent.task import Context, Outcome, Unavailable
+from harness.agent.workloads.steps import Recorder, outcome, throughput
+
+PARAMS: Mapping[str, Scalar] = {
+    "num_batches": 20,
+    "num_warmup_batches": 5,
+    "threads": 0,  # of torch; 0: as many as it chooses
+    "seed": 0,  # of all random numbers, the same on every platform
+}
+
+
+class Work(Protocol):
+    """What a workload repeats."""
+
+    def step(self, number: int, end: Any = None) -> float:  # noqa: ANN401 - a CUDA event
+        """Make one step; record `end`, if given, behind the device's work; fetch a value that shows it was sound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How a workload counts what it gets done: `images_per_second` in `images/s`, so many a step."""
+
+    name: str
+    unit: str
+    per_step: float
+
+
+def run(context: Context, prepare: Callable[[Any, Context], Work], rate: Rate) -> Outcome:
+    """Make the steps of the work that `prepare(torch, context)` returns. Unavailable where the stack has no torch."""
+    if find_spec("torch") is None:
+        msg = "This stack has no torch. Run the task on a stack that has it."
+        raise Unavailable(msg)
+    started = time.perf_counter()
+    torch = importlib.import_module("torch")
+    import_seconds = time.perf_counter() - started
+    versions = _versions(torch)
+    if context.spec.device != "cpu" and not torch.cuda.is_available():
+        reason = "torch sees no GPU: its build is for CPU, or the driver is not visible here."
+        return Outcome(metrics=(), versions=versions, status="failed", reason=reason)
+    _configure(torch, context)
+    recorder = Recorder(
+        warmup=context.integer("num_warmup_batches"),
+        batches=context.integer("num_batches"),
+        progress=context.progress,
+    )
+    timed = _TimedSteps(torch, context.spec.device, prepare(torch, context))
+    seconds = timed.run(recorder)
+    return outcome(
+        recorder,
+        per_second=throughput(rate.name, rate.unit, rate.per_step * recorder.batches / seconds),
+        import_seconds=import_seconds,
+        versions=versions,
+        further=timed.device_metrics(recorder.warmup),
+    )
+
+
+class _TimedSteps:
+    """Makes the steps of some work and times them."""
+
+    def __init__(self, torch: Any, device: str, work: Work) -> None:  # noqa: ANN401 - a module
+        self._cuda = None if device == "cpu" else torch.cuda
+        self._work = work
+        self._device_seconds: list[float] = []
+
+    def run(self, recorder: Recorder) -> float:
+        """Make every step and return the seconds of the timed ones, what lies between them included."""
+        timed_from = time.perf_counter()
+        for step in range(recorder.expected):
+            if step == recorder.warmup:
+                timed_from = time.perf_counter()
+            recorder.add(*self._timed(step))
+        return time.perf_counter() - timed_from
+
+    def device_metrics(self, warmup: int) -> tuple[Metric, ...]:
+        """Return the steps' time between two events on the GPU; nothing on a CPU."""
+        if not self._device_seconds:
+            return ()
+        samples = tuple(self._device_seconds)
+        return (Metric(name="cuda_step_seconds", unit="s", better="lower", samples=samples, warmup=warmup),)
+
+    def _timed(self, number: int) -> tuple[float, float]:
+        """Make a step and return its seconds and its value. Fetching the value waits for the device."""
+        if self._cuda is None:
+            started = time.perf_counter()
+            value = self._work.step(number)
+            return time.perf_counter() - started, value
+        first, last = (self._cuda.Event(enable_timing=True) for _ in range(2))
+        self._cuda.synchronize()
+        started = time.perf_counter()
+        first.record()
+        value = self._work.step(number, last)
+        self._cuda.synchronize()
+        seconds = time.perf_counter() - started
+        self._device_seconds.append(first.elapsed_time(last) / 1000)
+        return seconds, value
+
+
+def _configure(torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
+    threads = context.integer("threads")
+    if threads > 0:
+        torch.set_num_threads(threads)
+        torch.set_num_interop_threads(threads)
+    torch.manual_seed(context.integer("seed"))
+    if context.spec.device != "cpu":
+        torch.cuda.set_device(context.spec.device)
+        torch.backends.cudnn.benchmark = True  # TensorFlow, too, tries convolution algorithms out
+        torch.set_float32_matmul_precision("high")  # TF32, TensorFlow's default
+
+
+def _versions(torch: Any) -> dict[str, str]:  # noqa: ANN401 - a module
+    found = {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    return {name: str(value) for name, value in found.items() if value is not None}
