@@ -19,9 +19,9 @@ from __future__ import annotations
 import os
 import time
 
-from harness.agent.clocks import NANOSECOND
 from harness.agent.helper import NativeHelper, loops
 from harness.agent.loops import PythonLoops, clock_metric, loop_metric
+from harness.agent.sampling import NANOSECOND
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
 POSIX = hasattr(os, "fork")
