@@ -75,8 +75,8 @@ def number_list(text: str) -> list[int]:
     """Read `0-3,8` as the kernel writes sets of CPUs and nodes; raise ValueError if it is something else."""
     numbers: set[int] = set()
     for part in filter(None, text.strip().split(",")):
-        first, _, last = part.partition("-")
-        numbers.update(range(int(first), int(last or first) + 1))
+        first, dash, last = part.partition("-")
+        numbers.update(range(int(first), int(last if dash else first) + 1))
     return sorted(numbers)
 
 
