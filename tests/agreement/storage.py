@@ -3,36 +3,43 @@
     python -m tests.agreement.storage [--rounds 10] [--directory DIRECTORY]
 
 Without a directory, on an ext4 image that is mounted by a loop device (root): there the noise of a shared disk is
-smaller. Each round runs the probes and fio on files of the same size, in an order that alternates; every case ends as
-the geometric mean of harness / fio and its 95% interval (paired t on the logarithms). Bandwidths and rates are those of
-whole passes, latencies are means. fio 3.33 or newer.
+smaller. Each round runs the probes' parts and fio on files of the same size, in an order that alternates; every case
+ends as the geometric mean of harness / fio and its 95% interval (paired t on the logarithms). Bandwidths and rates are
+those of whole passes, latencies are medians. fio 3.33 or newer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import Any, Literal
 
-from harness.agent.messages import CellSpec, Location, Metric, Scalar
-from harness.agent.probes.storage_random import BLOCK, FAULT_AROUND
-from harness.agent.task import Context, find
+from harness.agent.blocks import NativeBlocks
+from harness.agent.helper import load
+from harness.agent.messages import Metric, Scalar
+from harness.agent.probes.storage_blocks import BlockFile, Prefetch, Sequential
+from harness.agent.probes.storage_locations import Part, Place
+from harness.agent.probes.storage_random import BLOCK, Random
 from tests.agreement.tf_cnn import Agreement
 
 MIB = 2**20
-FILE = 256 * MIB
+FILE = 128 * MIB
 LARGE = MIB
 LIMIT = 120.0  # seconds for one fio
-Reading = Literal["bandwidth", "iops", "latency", "write_and_sync"]
+Reading = Literal["bandwidth", "written", "iops", "latency", "write_and_sync"]
+Measure = Callable[[], list[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,7 @@ class Case:
     """One metric of a probe, and fio's options for the same."""
 
     name: str
-    entry: str
+    part: str  # of the probe
     metric: str
     dims: Mapping[str, Scalar]
     options: tuple[str, ...]
@@ -51,7 +58,7 @@ class Case:
 def _sequential(cache: str, *options: str) -> Case:
     return Case(
         name=f"sequential read, {cache}",
-        entry="storage.sequential",
+        part="buffered" if cache == "warm" else cache,
         metric="read_bandwidth",
         dims={"cache": cache},
         options=("--rw=read", f"--bs={LARGE}", *options),
@@ -62,11 +69,11 @@ def _sequential(cache: str, *options: str) -> Case:
 def _write(cache: str, *options: str) -> Case:
     return Case(
         name=f"sequential write, {cache}, fsync",
-        entry="storage.sequential",
+        part=cache,
         metric="write_bandwidth",
         dims={"cache": cache, "sync": "fsync"},
         options=("--rw=write", f"--bs={LARGE}", "--end_fsync=1", "--fallocate=none", *options),
-        reading="bandwidth",
+        reading="written",
         new_file=True,
     )
 
@@ -76,7 +83,7 @@ def _random(cache: str, depth: int, *options: str) -> Case:
     threads = (f"--numjobs={depth}", "--thread", "--group_reporting", f"--size={part}", f"--offset_increment={part}")
     return Case(
         name=f"random read, {cache}, {depth} in flight",
-        entry="storage.random",
+        part=f"random {cache}",
         metric="read_iops",
         dims={"cache": cache, "in_flight": depth},
         options=("--rw=randread", f"--bs={BLOCK}", *threads, *options),
@@ -87,7 +94,7 @@ def _random(cache: str, depth: int, *options: str) -> Case:
 def _latency(metric: str, cache: str, *options: str) -> Case:
     return Case(
         name=f"{metric}, {cache}",
-        entry="storage.random",
+        part=f"random {cache}",
         metric=metric,
         dims={"cache": cache},
         options=("--rw=randread", f"--bs={BLOCK}", *options),
@@ -98,7 +105,7 @@ def _latency(metric: str, cache: str, *options: str) -> Case:
 def _synced(call: str) -> Case:
     return Case(
         name=f"4 KiB write and {call}",
-        entry="storage.random",
+        part="random synced",
         metric="fsync_seconds",
         dims={"sync": call},
         options=("--rw=randwrite", f"--bs={BLOCK}", f"--{call}=1", "--number_ios=400", "--overwrite=1"),
@@ -109,7 +116,7 @@ def _synced(call: str) -> Case:
 def _order(order: str, *options: str) -> Case:
     return Case(
         name=f"read-ahead: {order}",
-        entry="storage.prefetch",
+        part="prefetch",
         metric="read_bandwidth",
         dims={"order": order},
         options=(f"--bs={64 * 1024}", *options),
@@ -119,7 +126,7 @@ def _order(order: str, *options: str) -> Case:
 
 # What made fio differ until it was set: fadvise_hint=0, since the probes give no hint but for random order; the file,
 # which must be written by writes as large as the probe's (the page cache keeps it in folios of that size).
-MAPPED = ("--ioengine=mmap", f"--blockalign={FAULT_AROUND}", "--number_ios=400")
+# A warm mapped read has no equal in fio: its pages stay mapped, and a fault maps those around it too.
 CASES = (
     _write("buffered"),
     _write("direct", "--direct=1"),
@@ -132,18 +139,14 @@ CASES = (
     _latency("read_seconds", "warm"),
     _latency("read_seconds", "cold"),
     _latency("read_seconds", "direct", "--direct=1"),
-    _latency("mapped_read_seconds", "warm", *MAPPED),
-    _latency("mapped_read_seconds", "cold", *MAPPED),
+    _latency("mapped_read_seconds", "cold", "--ioengine=mmap"),
     _synced("fsync"),
     _synced("fdatasync"),
     _order("sequential", "--rw=read", "--fadvise_hint=0"),
     _order("random", "--rw=randread", "--fadvise_hint=0"),
 )
-PARAMS: Mapping[str, Mapping[str, Scalar]] = {
-    "storage.sequential": {"bytes": FILE, "rounds": 3},
-    "storage.random": {"bytes": FILE, "rounds": 2, "pass_seconds": 0.5},
-    "storage.prefetch": {"bytes": FILE, "rounds": 3, "pass_seconds": 2.0},
-}
+OTHERS = 0.25  # of one CPU: a pair is measured again when other programs took more meanwhile
+TRIES = 3
 
 
 def fio_command(case: Case, file: Path) -> list[str]:
@@ -159,79 +162,115 @@ def fio_command(case: Case, file: Path) -> list[str]:
 
 
 def read_fio(text: str, reading: Reading) -> float:
-    """Return B/s, operations a second, or mean seconds an operation, of the one job (group) in fio's JSON."""
+    """Return B/s, operations a second, or median seconds an operation, of the one job (group) in fio's JSON."""
     (job,) = json.loads(text[text.index("{") :])["jobs"]
     if job["error"]:
         raise ValueError(f"fio: error {job['error']}")
     side: Mapping[str, Any] = job["write"] if job["write"]["total_ios"] else job["read"]
     match reading:
+        case "written":
+            return float(side["io_bytes"]) / float(side["runtime"]) * 1000  # in whole milliseconds, the fsync included
         case "bandwidth":
-            return float(side["io_bytes"]) / float(side["runtime"]) * 1000  # runtime is in milliseconds
+            return float(side["io_bytes"]) / float(side["total_ios"]) / float(side["clat_ns"]["mean"]) * 1e9
         case "iops":
             return float(side["total_ios"]) / float(side["runtime"]) * 1000
         case "latency":
-            return float(side["clat_ns"]["mean"]) * 1e-9
+            return _median(side["clat_ns"])
         case "write_and_sync":
-            return (float(side["clat_ns"]["mean"]) + float(job["sync"]["lat_ns"]["mean"])) * 1e-9
+            return _median(side["clat_ns"]) + _median(job["sync"]["lat_ns"])
+
+
+def _median(latencies: Mapping[str, Any]) -> float:
+    return float(latencies["percentile"]["50.000000"]) * 1e-9
 
 
 def pairs(directory: Path, rounds: int) -> Iterator[tuple[Case, float, float]]:
-    """Yield (case, harness, fio) in SI units, round by round, harness and fio taking turns to be first."""
+    """Yield (case, harness, fio) in SI units, part by part, harness and fio taking turns to be first."""
+    helper = load()
+    if helper is None:
+        raise SystemExit("the native helper is missing: build it with `nox -s native`")
+    place = Place(location="here", directory=directory)
     for number in range(rounds):
-        measures = (_harness, _fio) if number % 2 == 0 else (_fio, _harness)
-        for entry in PARAMS:
-            cases = [case for case in CASES if case.entry == entry]
-            found = {measure: measure(entry, cases, directory) for measure in measures}
-            yield from zip(cases, found[_harness], found[_fio], strict=True)
+        parts = _parts(NativeBlocks(loops=helper), seed=number)
+        for name, part in parts.items():
+            cases = [case for case in CASES if case.part == name]
+            both = (lambda: _harness(cases, part, place)), (lambda: _fio(cases, directory))  # noqa: B023 - called here
+            yield from zip(cases, *_quietly(*both, turned=number % 2 == 1), strict=True)
 
 
-def _harness(entry: str, cases: Sequence[Case], directory: Path) -> list[float]:
-    task = find(entry)
-    assert task is not None
-    spec = CellSpec(
-        cell=f"native/driver/{entry}",
-        platform="native",
-        stack="driver",
-        task=entry,
-        entry=entry,
-        params={**task.params, **PARAMS[entry]},
-        device="cpu",
-        block=1,
-        attempt=1,
-        seed=1,
-        locations=(Location(name="here", path=str(directory)),),
+def _parts(timed: NativeBlocks, seed: int) -> Mapping[str, Part]:
+    """Return the probes' parts; those of one probe in their order, the first makes the file."""
+    sequential = Sequential(file=BlockFile(timed=timed, count=FILE // LARGE, size=LARGE, rounds=2))
+    random = Random(
+        file=BlockFile(timed=timed, count=FILE // BLOCK, size=BLOCK, rounds=1), timed=timed, seed=seed, limit=1
     )
-    outcome = task.run(Context(spec=spec, params=spec.params, progress=lambda *_: None))
-    return [_value(case, outcome.metrics) for case in cases]
+    ordered = BlockFile(timed=timed, count=FILE // (64 * 1024), size=64 * 1024, rounds=2)
+    return {
+        "buffered": sequential.buffered,
+        "cold": sequential.cold,
+        "direct": sequential.direct,
+        "random warm": random.warm,
+        "random synced": random.synced,
+        "random cold": random.cold,
+        "random direct": random.direct,
+        "prefetch": Prefetch(file=ordered, seed=seed, limit=1).gain,
+    }
+
+
+def _quietly(harness: Measure, fio: Measure, *, turned: bool) -> tuple[list[float], list[float]]:
+    """Measure both; again while other programs take the CPU, at most TRIES times."""
+    by_harness: list[float] = []
+    by_fio: list[float] = []
+    for _ in range(TRIES):
+        start, others = time.monotonic(), _user_seconds_of_others()
+        if turned:
+            by_fio, by_harness = fio(), harness()
+        else:
+            by_harness, by_fio = harness(), fio()
+        if _user_seconds_of_others() - others < OTHERS * (time.monotonic() - start):
+            break
+    return by_harness, by_fio
+
+
+def _user_seconds_of_others() -> float:
+    """Return the user time of all processes but this one and those that it has waited for (proc_stat(5))."""
+    user, nice = (int(field) for field in Path("/proc/stat").read_text().split()[1:3])
+    own = sum(resource.getrusage(who).ru_utime for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return (user + nice) / os.sysconf("SC_CLK_TCK") - own
+
+
+def _harness(cases: Sequence[Case], part: Part, place: Place) -> list[float]:
+    metrics = part(place)
+    return [_value(case, metrics) for case in cases]
 
 
 def _value(case: Case, metrics: Sequence[Metric]) -> float:
     (metric,) = (each for each in metrics if each.name == case.metric and case.dims.items() <= each.dims.items())
-    measured = metric.samples[metric.warmup :]
-    return median(measured) if case.reading in ("bandwidth", "iops") else fmean(measured)
+    return median(metric.samples[metric.warmup :])
 
 
-def _fio(entry: str, cases: Sequence[Case], directory: Path) -> list[float]:
-    file = directory / "fio"
-    try:
-        with file.open("wb", buffering=0) as laid_out:
-            for _ in range(FILE // LARGE):
-                laid_out.write(bytes(LARGE))
-        subprocess.run(["sync", str(file)], check=True)
-        return [_one_fio(case, file) for case in cases]
-    finally:
-        file.unlink(missing_ok=True)
+def _fio(cases: Sequence[Case], directory: Path) -> list[float]:
+    return [_one_fio(case, directory / "fio") for case in cases]
 
 
 def _one_fio(case: Case, file: Path) -> float:
-    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        if case.dims.get("cache") == "warm":
-            file.read_bytes()
-        else:
-            subprocess.run(["dd", f"if={file}", "iflag=nocache", "count=0"], check=True, capture_output=True)
-        command = fio_command(case, Path(folder, "new") if case.new_file else file)
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT)
-        return read_fio(done.stdout, case.reading)
+    try:
+        if not case.new_file:
+            _lay_out(file, warm=case.dims.get("cache") == "warm")
+        done = subprocess.run(fio_command(case, file), check=True, capture_output=True, text=True, timeout=LIMIT)
+    finally:
+        file.unlink(missing_ok=True)
+    return read_fio(done.stdout, case.reading)
+
+
+def _lay_out(file: Path, *, warm: bool) -> None:
+    """Write the file as the probes do: by large writes, forced to the disk, in memory or dropped from it."""
+    with file.open("xb", buffering=0) as opened:
+        for _ in range(FILE // LARGE):
+            opened.write(os.urandom(LARGE))
+    subprocess.run(["sync", str(file)], check=True)
+    if not warm:
+        subprocess.run(["dd", f"if={file}", "iflag=nocache", "count=0"], check=True, capture_output=True)
 
 
 @contextmanager

@@ -74,6 +74,7 @@ int32_t probe_blocks_write(const char *path, int32_t how, int64_t blocks, int64_
 typedef struct {
     int file;
     const char *map; /* NULL: pread */
+    int64_t page;    /* of the system's memory */
     const int64_t *offsets;
     int64_t blocks, size, limit;
     double *seconds;
@@ -106,6 +107,14 @@ static int32_t read_block(const reading_t *reading, char *buffer, int64_t offset
     return memcmp(buffer, &offset, sizeof offset) ? -EIO : 0;
 }
 
+/* Unmap the block, which a fault beside it may have mapped too: then reading it is a fault. Its page stays cached. */
+static int32_t unmap_block(const reading_t *reading, int64_t offset)
+{
+    int64_t begin = offset - offset % reading->page;
+    size_t length = (size_t)(offset + reading->size - begin);
+    return madvise((char *)reading->map + begin, length, MADV_DONTNEED) ? last_error() : 0;
+}
+
 /* One read of the clock between two operations: its end is the next one's start. */
 static void read_part(reader_t *reader, char *buffer)
 {
@@ -115,7 +124,12 @@ static void read_part(reader_t *reader, char *buffer)
     int64_t limit = reading->limit ? reading->limit : INT64_MAX;
     int64_t before = reader->start = clock_now();
     for (; block < last && !reader->status && before - reader->start < limit; block++) {
-        reader->status = read_block(reading, buffer, reading->offsets[block]);
+        if (reading->map) {
+            reader->status = unmap_block(reading, reading->offsets[block]);
+            before = clock_now();
+        }
+        if (!reader->status)
+            reader->status = read_block(reading, buffer, reading->offsets[block]);
         int64_t now = clock_now();
         reading->seconds[block] = clock_seconds(now - before);
         before = now;
@@ -233,8 +247,9 @@ int32_t probe_blocks_read(const char *path, int32_t how, int32_t threads, const 
 {
     if (wrong_size(blocks, size) || threads < 1 || threads > blocks || limit < 0)
         return -EINVAL;
-    reading_t reading = {.offsets = offsets, .blocks = blocks, .size = size, .limit = limit, .seconds = seconds,
-                         .threads = threads, .lock = LOCK_INITIAL, .changed = CONDITION_INITIAL};
+    reading_t reading = {.page = sysconf(_SC_PAGESIZE), .offsets = offsets, .blocks = blocks, .size = size,
+                         .limit = limit, .seconds = seconds, .threads = threads, .lock = LOCK_INITIAL,
+                         .changed = CONDITION_INITIAL};
     reading.file = open(path, O_RDONLY | open_flags(how));
     if (reading.file < 0)
         return last_error();

@@ -63,7 +63,7 @@ PROBE_EXPORT int32_t probe_files_list(const char *directory, int64_t files, doub
 /* blocks.c: POSIX. One file of blocks; `blocks` (and `offsets`, in bytes) of `size` bytes each, a multiple of 4096. */
 #define PROBE_BLOCKS_DIRECT 1        /* O_DIRECT: past the page cache */
 #define PROBE_BLOCKS_NO_READ_AHEAD 2 /* POSIX_FADV_RANDOM, MADV_RANDOM */
-#define PROBE_BLOCKS_MAPPED 4        /* copied out of a shared mapping that is made anew: by page faults */
+#define PROBE_BLOCKS_MAPPED 4        /* copied out of a shared mapping, each by a page fault */
 #define PROBE_BLOCKS_DATA_ONLY 8     /* fdatasync instead of fsync */
 /* Write a new file from its start, then fsync. `blocks` + 1 values: each write, then the fsync. */
 PROBE_EXPORT int32_t probe_blocks_write(const char *path, int32_t how, int64_t blocks, int64_t size, double *seconds);

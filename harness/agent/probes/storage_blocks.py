@@ -15,12 +15,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 
 from harness.agent import pagecache
 from harness.agent.blocks import DIRECT, STAMPED, Blocks, Pass, blocks
 from harness.agent.messages import Better, Metric, Scalar
-from harness.agent.probes.storage_locations import Place, drop_pages, on_each_location
+from harness.agent.probes.storage_locations import MIB, Place, drop_pages, on_each_location
 from harness.agent.task import Context, Outcome, Unavailable, Unsupported
 
 WARMUP = 1  # passes
@@ -70,9 +71,13 @@ class BlockFile:
         return place.directory / "blocks"
 
     def write(self, place: Place) -> Path:
-        """Write the file and force it to the disk, untimed."""
+        """Write the file and force it to the disk, untimed, by large blocks whatever its own are.
+
+        The page cache keeps it in pieces (folios) as large as the writes, and large ones are faster to read.
+        """
         self.path(place).unlink(missing_ok=True)
-        self.timed.write(self.path(place), self.count, self.size)
+        large = gcd(self.bytes, MIB)
+        self.timed.write(self.path(place), self.bytes // large, large)
         return self.path(place)
 
     def drop(self, place: Place) -> None:
@@ -107,7 +112,9 @@ class BlockFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sequential:
+class Sequential:
+    """The parts of `storage.sequential`, in the order in which they are measured."""
+
     file: BlockFile
 
     def buffered(self, place: Place) -> list[Metric]:
@@ -155,10 +162,12 @@ class _Sequential:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Prefetch:
+class Prefetch:
+    """The one part of `storage.prefetch`."""
+
     file: BlockFile
     seed: int
-    limit: float
+    limit: float  # seconds a pass
 
     def gain(self, place: Place) -> list[Metric]:
         """Cold reads in order and in random order, one after the other; their ratio pass by pass."""
@@ -187,7 +196,7 @@ def run_sequential(context: Context) -> Outcome:
     """
     timed = blocks(context.spec.entry)
     file = BlockFile.of(context, timed, size=context.integer("block_bytes"))
-    probe = _Sequential(file=file)
+    probe = Sequential(file=file)
     parts = {"buffered I/O": probe.buffered, "cold reads": probe.cold, "direct I/O": probe.direct}
     return on_each_location(context, timed.loops, parts, needs=file.bytes)
 
@@ -200,5 +209,5 @@ def run_prefetch(context: Context) -> Outcome:
     """
     timed = blocks(context.spec.entry)
     file = BlockFile.of(context, timed, size=context.integer("block_bytes"))
-    probe = _Prefetch(file=file, seed=context.spec.seed, limit=context.number("pass_seconds"))
+    probe = Prefetch(file=file, seed=context.spec.seed, limit=context.number("pass_seconds"))
     return on_each_location(context, timed.loops, {"cold reads": probe.gain}, needs=file.bytes)

@@ -5,8 +5,8 @@ each pass has another order. A pass ends with the file or its time limit; a samp
 of the latencies are single operations, spread evenly over each pass. By `cache`: `warm` reads find their pages in
 memory; `cold` ones find none and read no page ahead (POSIX_FADV_RANDOM); `direct` ones go past the cache (O_DIRECT).
 
-A mapped read copies a block out of a new shared mapping (MADV_RANDOM). A fault maps the pages around it that are in
-memory, 64 KiB as Linux comes; so one block of each such window is read, and every read is a fault.
+A mapped read copies a block out of a shared mapping (MADV_RANDOM). A fault also maps pages around it, how many is the
+kernel's and the file's matter; so each block is unmapped again before it is read, and every read is a fault.
 
 There is no Python loop for any of it: a warm read takes less time than the interpreter.
 """
@@ -25,13 +25,14 @@ from harness.agent.probes.storage_locations import Place, on_each_location
 from harness.agent.task import Context, Outcome
 
 BLOCK = 4096
-FAULT_AROUND = 64 * 1024  # bytes: fault_around_bytes of Linux' mm/memory.c
 DEPTHS = (1, 4, 16, 32)
 LATENCIES = 250  # samples a pass
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Random:
+class Random:
+    """The parts of `storage.random`, in the order in which they are measured."""
+
     file: BlockFile
     timed: NativeBlocks
     seed: int
@@ -70,8 +71,8 @@ class _Random:
 
     def _mapped(self, place: Place, cache: str) -> Metric:
         how = MAPPED | NO_READ_AHEAD
-        windows = ([at for at in order if at % FAULT_AROUND == 0] for order in self.file.in_random_order(self.seed))
-        passes = [self._read(place, next(windows), how, cache) for _ in self.file.passes]
+        orders = self.file.in_random_order(self.seed)
+        passes = [self._read(place, next(orders), how, cache) for _ in self.file.passes]
         return self._latencies("mapped_read_seconds", passes, place, cache=cache)
 
     def _read(self, place: Place, offsets: Sequence[int], how: int, cache: str, threads: int = 1) -> Pass:
@@ -104,9 +105,8 @@ def run_random(context: Context) -> Outcome:
     out as a whole. Raises Unavailable if none remains, and without the native helper.
     """
     timed = native_blocks(context.spec.entry)
-    least = FAULT_AROUND // BLOCK * DEPTHS[-1]
-    file = BlockFile.of(context, timed, size=BLOCK, least=least)
-    probe = _Random(file=file, timed=timed, seed=context.spec.seed, limit=context.number("pass_seconds"))
+    file = BlockFile.of(context, timed, size=BLOCK, least=DEPTHS[-1])
+    probe = Random(file=file, timed=timed, seed=context.spec.seed, limit=context.number("pass_seconds"))
     parts = {
         "warm reads": probe.warm,
         "synced writes": probe.synced,

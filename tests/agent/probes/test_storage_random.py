@@ -11,7 +11,7 @@ from harness.agent import pagecache
 from harness.agent.blocks import DIRECT, MAPPED, NO_READ_AHEAD, NativeBlocks, Pass
 from harness.agent.helper import NativeHelper
 from harness.agent.messages import Location
-from harness.agent.probes.storage_random import FAULT_AROUND, LATENCIES
+from harness.agent.probes.storage_random import LATENCIES
 from harness.agent.task import Outcome, Unavailable
 from tests.agent.probes.conftest import RunTask, metric, names
 from tests.agent.probes.throttle import throttled
@@ -213,7 +213,7 @@ def test_every_mapped_read_is_a_page_fault(
 
     monkeypatch.setattr(NativeBlocks, "read", counted)
     run_task("storage.random", locations=[location(ext4_disk(64))], **{**SMALL, "pass_seconds": 5.0})
-    assert [reads for _, reads in faults] == [4 * MIB // FAULT_AROUND] * 8
+    assert [reads for _, reads in faults] == [4 * MIB // 4096] * 8
     assert all(taken >= reads for taken, reads in faults)
 
 
@@ -224,7 +224,7 @@ def test_without_the_native_helper_it_is_unavailable(run_task: RunTask, no_nativ
 
 def test_a_file_too_small_for_every_thread_is_told(run_task: RunTask, native: NativeHelper, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"change it in matrix\.yaml"):
-        run_task("storage.random", locations=[location(tmp_path)], bytes=MIB)
+        run_task("storage.random", locations=[location(tmp_path)], bytes=31 * 4096)
 
 
 def test_a_memory_location_has_warm_reads_only(run_task: RunTask, native: NativeHelper, small_disk: MakeDisk) -> None:
