@@ -18,7 +18,7 @@ TASKS = {
     "sequential": Task(
         summary="Write and read one file by large blocks: buffered, from the disk, and past the cache.",
         run=run_sequential,
-        params={"bytes": 64 * MIB, "block_bytes": MIB, "rounds": 4},
+        params={"bytes": 64 * MIB, "block_bytes": MIB, "rounds": 3},
         seconds=5.0,
     ),
     "random": Task(
