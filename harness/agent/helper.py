@@ -30,6 +30,7 @@ LIBRARIES = {
 _I32, _I64, _PATH = ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p
 _U64, _ADDRESS = ctypes.c_uint64, ctypes.c_void_p
 _SECONDS = ctypes.POINTER(ctypes.c_double)
+_OFFSETS = ctypes.c_char_p
 _FILES = (_PATH, _I64, _I64, _SECONDS)
 _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "clock": (_I64, _I64, _SECONDS),
@@ -54,6 +55,10 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "switch_condition": (_I64, _I64, _I32, _SECONDS),
     "switch_threads": (_I64, _I64, _I32, _SECONDS),
     "switch_processes": (_I64, _I64, _I32, _SECONDS),
+    # blocks.c; offsets are int64 values as bytes
+    "blocks_write": (_PATH, _I32, _I64, _I64, _SECONDS),
+    "blocks_read": (_PATH, _I32, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
+    "blocks_sync": (_PATH, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
 }
 
 
