@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def windows_libraries() -> Path:
     return build("win-amd64", WINDOWS)
 
 
-def build(target: str, wanted: dict[str, tuple[str, ...]]) -> Path:
+def build(target: str, wanted: Mapping[str, Sequence[str]]) -> Path:
     """Compile what is wanted for a target, unless it lies there already; skip without a compiler."""
     if find_spec("ziglang") is None:
         pytest.skip("ziglang is not installed")
@@ -58,7 +59,7 @@ def build(target: str, wanted: dict[str, tuple[str, ...]]) -> Path:
     return folder
 
 
-def _compile(target: str, sources: tuple[str, ...], out: Path) -> None:
+def _compile(target: str, sources: Sequence[str], out: Path) -> None:
     system = () if target.startswith("win") else (*LINUX_FLAGS, f"-Wl,-soname,{out.name}")
     compiler = (sys.executable, "-m", "ziglang", "cc", "-target", native.TARGETS[target])
     argv = (*compiler, *FLAGS, "-I", str(native.SOURCES), *sources, *system, "-o", str(out))
@@ -66,7 +67,7 @@ def _compile(target: str, sources: tuple[str, ...], out: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _digest(target: str, wanted: dict[str, tuple[str, ...]]) -> str:
+def _digest(target: str, wanted: Mapping[str, Sequence[str]]) -> str:
     digest = hashlib.sha256(repr((native.TARGETS[target], wanted, FLAGS, LINUX_FLAGS)).encode())
     for path in sorted([*SOURCES.glob("*.[ch]"), *native.SOURCES.glob("*.h")]):
         digest.update(path.name.encode() + path.read_bytes())
