@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from harness.agent import nvml_library
 from harness.agent.inspection import nvml
 
 
@@ -125,7 +126,7 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_installed_library_has_every_name_that_is_used() -> None:
-    real = nvml.library()
+    real = nvml_library.library()
 
     for name in FakeNvml.answers:
         assert hasattr(real, name)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from harness.agent.inspection.facts import Fact
+from harness.agent.nvml_library import library
 
 DRIVER_MODELS = {0: "WDDM", 1: "TCC", 2: "MCDM"}
 Device = dict[str, Any]
@@ -38,14 +38,6 @@ def collect() -> dict[str, Fact]:
         return _facts(nvml)
     finally:
         nvml.nvmlShutdown()
-
-
-def library() -> ModuleType:
-    """Return nvidia-ml-py: the copy in the agent's archive, else the installed one. Raises ImportError."""
-    try:
-        return import_module("harness.agent.pynvml")
-    except ImportError:
-        return import_module("pynvml")
 
 
 def _absent(error: str) -> dict[str, Fact]:
