@@ -1,64 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from harness.agent import nvml_library
 from harness.agent.inspection import nvml
-
-
-class FakeNvml(ModuleType):
-    """Stands in for pynvml: one GPU that answers some questions, supports others not, and no more."""
-
-    NVML_FEATURE_ENABLED = 1
-    NVML_DEVICE_MIG_ENABLE = 1
-    NVML_CLOCK_GRAPHICS = 0
-    NVML_CLOCK_MEM = 2
-
-    class NVMLError(Exception):
-        pass
-
-    answers: ClassVar[dict[str, object]] = {
-        "nvmlDeviceGetCount": 1,
-        "nvmlSystemGetDriverVersion": "580.95.05",
-        "nvmlSystemGetNVMLVersion": "13.580.95.05",
-        "nvmlSystemGetCudaDriverVersion_v2": 13020,
-        "nvmlDeviceGetHandleByIndex": object(),
-        "nvmlDeviceGetName": "NVIDIA H200",
-        "nvmlDeviceGetUUID": "GPU-0123",
-        "nvmlDeviceGetCudaComputeCapability": (9, 0),
-        "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_000_000_000),
-        "nvmlDeviceGetCurrentEccMode": 1,
-        "nvmlDeviceGetMigMode": [0, 0],
-        "nvmlDeviceGetPersistenceMode": 0,
-        "nvmlDeviceGetPowerManagementLimit": 700_000,
-        "nvmlDeviceGetClockInfo": 345,
-        "nvmlDeviceGetMaxClockInfo": 1980,
-        "nvmlDeviceGetCurrPcieLinkGeneration": 5,
-        "nvmlDeviceGetCurrPcieLinkWidth": 16,
-        "nvmlInit": None,
-        "nvmlShutdown": None,
-    }
-
-    def __init__(self, **changes: object) -> None:
-        super().__init__("pynvml")
-        self.asked = self.answers | changes
-
-    def __getattr__(self, name: str) -> Callable[..., object]:
-        if not name.startswith("nvml"):
-            raise AttributeError(name)
-        answer = self.asked.get(name, self.NVMLError("Not Supported"))
-
-        def ask(*_arguments: object) -> object:
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return ask
+from tests.agent.fake_nvml import FakeNvml
 
 
 def collect(monkeypatch: pytest.MonkeyPatch, **changes: object) -> dict[str, Any]:

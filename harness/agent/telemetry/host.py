@@ -1,7 +1,7 @@
 """The processors' side of the samples, from few files of /proc and /sys that stay open and are read in place.
 
-Counters (`…_seconds`) count from the sampler's first reading, shortly before the task, and cover the whole machine, also
-inside a container.
+Counters (`…_seconds`) count from the sampler's first reading, shortly before the task, and cover the whole machine,
+also inside a container.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from harness.agent.telemetry.series import Series
 from harness.agent.telemetry.sources import Source
 
 INTERVAL = 0.1  # seconds
-MOST_VALUES = 8000  # of all columns together: about 80 kB in a result
+MOST_VALUES = 6000  # of all columns together: less than 100 kB in a result
 READY = b"ready\n"
 
 
@@ -95,7 +95,7 @@ def _sample(sources: Sequence[Source], began: float, stop: threading.Event) -> S
     """Take a row at once, one an interval, and a last one at the end. Rows that were missed are not made up for."""
     names = [name for source in sources for name in source.names]
     flags = [name for name in names if name.endswith("_reasons")]
-    series = Series(names, max(MOST_VALUES // (len(names) + 1), 2), flags)
+    series = Series(names, max(MOST_VALUES // (len(names) + 1), 3), flags)
     parent = os.getppid()
     tick, due = 0, 0.0
     while True:

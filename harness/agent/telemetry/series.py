@@ -13,13 +13,13 @@ class Series:
     """
 
     def __init__(self, names: Sequence[str], capacity: int, flags: Collection[str] = ()) -> None:
-        """Raise ValueError for a capacity below 2: there would be nothing to drop."""
-        if capacity < 2:
+        """Raise ValueError for a capacity below 3: there would be nothing to drop between first and last."""
+        if capacity < 3:
             msg = f"a series of {capacity} rows cannot be thinned out"
             raise ValueError(msg)
         self.names = tuple(names)
         self.stride = 1
-        self._capacity = capacity
+        self._capacity = capacity - 1 + capacity % 2  # odd: the last row stays when every second one goes
         self._times: list[float] = []
         self._rows: list[tuple[float | None, ...]] = []
         self._extremes: dict[str, tuple[float, float]] = {}
