@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from harness.agent.telemetry import recorder
+from harness.agent.telemetry import child as sampling
 from harness.agent.telemetry.recorder import Recorder
 from harness.agent.telemetry.sampler import INTERVAL
 
-ROOT = Path(recorder.__file__).parents[3]
+ROOT = Path(sampling.__file__).parents[3]
 needs_proc = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux")
 
 
@@ -34,7 +34,7 @@ def record(seconds: float = 0.0, *, gpu: bool = False) -> dict[str, Any]:
 
 def child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the child process run something else than the sampler."""
-    monkeypatch.setattr(recorder, "PROGRAM", program)
+    monkeypatch.setattr(sampling, "PROGRAM", program)
 
 
 @needs_proc
@@ -127,8 +127,8 @@ def test_a_child_that_hangs_is_not_waited_for(
     program: str, limit: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child(program, monkeypatch)
-    monkeypatch.setattr(recorder, limit, 0.3)
-    monkeypatch.setattr(recorder, "END_SECONDS", 0.3)
+    monkeypatch.setattr(sampling, limit, 0.3)
+    monkeypatch.setattr(sampling, "END_SECONDS", 0.3)
     began = time.perf_counter()
 
     assert says in record()["samples"]["error"]
@@ -150,7 +150,7 @@ watched.watch(gpu=False)
 watched.begin()
 if sys.argv[2] == "fork" and os.fork() == 0:
     time.sleep(120)
-print(watched._child.pid, flush=True)
+print(watched._sampler.pid, flush=True)
 time.sleep(120)
 """
 
@@ -190,9 +190,9 @@ def test_ctrl_c_is_the_parents_business(monkeypatch: pytest.MonkeyPatch) -> None
     watched = Recorder()
     watched.watch(gpu=False)
     watched.begin()
-    assert watched._child is not None
+    assert watched._sampler is not None
     for number in (signal.SIGINT, signal.SIGTERM):
-        os.kill(watched._child.pid, number)
+        os.kill(watched._sampler.pid, number)
 
     assert watched.end()["samples"]["times"]
 
