@@ -45,6 +45,8 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "files_read": _FILES,
     "files_unlink": _FILES,
     "files_list": (_PATH, _I64, _SECONDS),
+    # cpuid.c
+    "hypervisor": (_I64, _SECONDS),
 }
 
 
