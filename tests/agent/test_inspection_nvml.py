@@ -34,6 +34,38 @@ def test_a_gpu_is_read_with_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
     assert facts["cuda_driver"]["value"] == "13.2"
 
 
+def test_modes_limits_and_bus_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = collect(monkeypatch)
+    [device] = facts["devices"]["value"]
+
+    assert device["compute_mode"] == "exclusive process"
+    assert device["virtualization"] == "passthrough"
+    assert device["addressing"] == "HMM"
+    assert device["display_active"] is False
+    assert device["enforced_power_limit_watts"] == 650
+    assert device["default_power_limit_watts"] == 700
+    assert device["application_graphics_clock_hz"] == 1980e6
+    assert device["bar1_bytes"] == 256 << 20
+    assert device["numa_node"] == 1
+    assert (device["vbios"], device["gsp_firmware"]) == ("96.00.99.00.01", "580.95.05")
+    assert facts["confidential_computing"]["value"] is True
+
+
+def test_a_mode_that_is_newer_than_this_is_given_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    [device] = collect(monkeypatch, nvmlDeviceGetVirtualizationMode=9)["devices"]["value"]
+
+    assert device["virtualization"] == "unknown (9)"
+
+
+def test_an_older_library_lacks_a_question_and_the_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = AttributeError("module 'pynvml' has no attribute 'nvmlDeviceGetAddressingMode'")
+    [device] = collect(monkeypatch, nvmlDeviceGetAddressingMode=lacking)["devices"]["value"]
+
+    assert device["addressing"] is None
+    assert "no attribute" in device["errors"]["addressing"]
+    assert device["name"] == "NVIDIA H200"
+
+
 def test_what_is_not_supported_is_none_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     [device] = collect(monkeypatch)["devices"]["value"]
 

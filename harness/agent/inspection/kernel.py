@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import zlib
 
 from harness.agent.inspection.facts import Fact, Files, fact
 
@@ -72,7 +73,11 @@ def _chosen(text: str) -> str:
 
 def _tick(files: Files) -> int:
     """Return CONFIG_HZ, which few kernels disclose."""
-    config = gzip.decompress(files.path(BUILD_CONFIG).read_bytes()).decode("ascii", "replace")
+    try:
+        config = gzip.decompress(files.path(BUILD_CONFIG).read_bytes()).decode("ascii", "replace")
+    except (EOFError, zlib.error) as error:
+        msg = "not a whole gzip file"
+        raise ValueError(msg) from error
     found = re.search(r"^CONFIG_HZ=(\d+)$", config, re.MULTILINE)
     if found is None:
         msg = "no CONFIG_HZ"

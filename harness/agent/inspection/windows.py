@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.agent.inspection.facts import Fact, fact, why
 
@@ -46,6 +46,7 @@ $volumes = @(Get-Volume | Where-Object DriveLetter | ForEach-Object {
    volumes = $volumes } | ConvertTo-Json -Compress -Depth 4
 """
 
+T = TypeVar("T")
 Registry = Callable[[str, str], object]  # key below HKEY_LOCAL_MACHINE, name → value; raises FileNotFoundError
 Answer = Mapping[str, Any]
 
@@ -102,9 +103,14 @@ def scheme(guid: str) -> str:
     return SCHEMES.get(guid.lower().strip("{}"), "custom")
 
 
-def volume(told: Answer) -> dict[str, object]:
+def volume(told: object) -> dict[str, object]:
     """Return a volume's letter, file system, and whether it is a Dev Drive: None where Windows does not tell."""
-    return {"letter": told["letter"], "filesystem": told["filesystem"], "dev_drive": dev_drive(told["devdrive"])}
+    line = told.get("devdrive") if isinstance(told, dict) else None
+    return {
+        "letter": _said(told, "letter", str),
+        "filesystem": _said(told, "filesystem", str),
+        "dev_drive": dev_drive(str(line)),
+    }
 
 
 def dev_drive(line: str) -> str | None:
@@ -117,22 +123,26 @@ def dev_drive(line: str) -> str | None:
     return "untrusted" if "untrusted" in text or "not trusted" in text else "trusted"
 
 
-def _said(told: Answer, name: str) -> object:
-    """Return a value; raise LookupError for one that PowerShell could not get (which it gives as nothing)."""
-    if told.get(name) in (None, ""):
+def _said(told: object, name: str, kind: type[T]) -> T:
+    """Return a value; raise LookupError for what PowerShell could not get (it gives nothing), ValueError for others."""
+    value = told.get(name) if isinstance(told, dict) else None
+    if value in (None, ""):
         msg = "PowerShell was told nothing: not there, or for administrators"
         raise LookupError(msg)
-    return told[name]
+    if not isinstance(value, kind):
+        msg = f"{type(value).__name__} instead of {kind.__name__}"
+        raise ValueError(msg)  # noqa: TRY004 - a value from outside
+    return value
 
 
 QUESTIONS: Mapping[str, Callable[[Answer], object]] = {
-    "virtualization_based_security": lambda told: VBS[told["vbs"]],
-    "memory_integrity": lambda told: MEMORY_INTEGRITY in told["services"],
-    "hypervisor_present": lambda told: _said(told, "hypervisor"),
-    "defender_realtime": lambda told: _said(told, "realtime"),
-    "defender_mode": lambda told: _said(told, "defender"),
-    "defender_excluded_paths": lambda told: _said(told, "exclusions"),
-    "volumes": lambda told: [volume(each) for each in told["volumes"]],
+    "virtualization_based_security": lambda told: VBS[_said(told, "vbs", int)],
+    "memory_integrity": lambda told: MEMORY_INTEGRITY in _said(told, "services", list),
+    "hypervisor_present": lambda told: _said(told, "hypervisor", bool),
+    "defender_realtime": lambda told: _said(told, "realtime", bool),
+    "defender_mode": lambda told: _said(told, "defender", str),
+    "defender_excluded_paths": lambda told: _said(told, "exclusions", int),
+    "volumes": lambda told: [volume(each) for each in _said(told, "volumes", list)],
 }
 
 
