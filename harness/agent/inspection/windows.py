@@ -62,7 +62,8 @@ def from_registry(read: Registry) -> dict[str, Fact]:
     """Return what the registry says. A value that was never set stands for the default and not for "off"."""
     source = "HKEY_LOCAL_MACHINE"
     return {
-        "build": fact(source, lambda: f"{read(VERSION, 'CurrentBuild')}.{read(VERSION, 'UBR')}"),
+        "build": fact(source, lambda: read(VERSION, "CurrentBuild")),
+        "build_revision": fact(source, lambda: read(VERSION, "UBR")),
         "release": fact(source, lambda: read(VERSION, "DisplayVersion")),
         "edition": fact(source, lambda: read(VERSION, "EditionID")),
         "gpu_scheduling": fact(source, lambda: scheduling(_set(read, GRAPHICS, "HwSchMode"))),
@@ -86,7 +87,11 @@ def from_powershell(ask: Callable[[], str]) -> dict[str, Fact]:
 
 def parsed(text: str) -> Answer:
     """Read PowerShell's answer. Raises ValueError if it is no JSON object."""
-    answer = json.loads(text.lstrip("\ufeff"))
+    try:
+        answer = json.loads(text.lstrip("\ufeff"))
+    except ValueError as error:
+        msg = "PowerShell's answer is no JSON" if text.strip() else "PowerShell answered nothing"
+        raise ValueError(msg) from error
     if not isinstance(answer, dict):
         msg = "PowerShell's answer is no object"
         raise ValueError(msg)  # noqa: TRY004 - a value from outside

@@ -12,7 +12,7 @@ from functools import partial
 
 from harness.agent.telemetry.sources import Source
 
-ERRORS = (OSError, ValueError, LookupError)
+ERRORS = (OSError, ValueError, LookupError, AttributeError)  # AttributeError: os has no such function on Windows
 PRESSURES = ("cpu", "memory", "io")
 POLICIES = "sys/devices/system/cpu/cpufreq"
 NO_POLICY = "no processor states its frequency here"
