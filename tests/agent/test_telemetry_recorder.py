@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,18 @@ def test_ctrl_c_is_the_parents_business(monkeypatch: pytest.MonkeyPatch) -> None
         os.kill(watched._sampler.pid, number)
 
     assert watched.end()["samples"]["times"]
+
+
+def test_no_thread_is_left_when_the_task_starts() -> None:
+    """A task may fork, which a process of several threads must not."""
+    before = threading.active_count()
+    watched = Recorder()
+    watched.watch(gpu=False)
+    watched.begin()
+    during = threading.active_count()
+    watched.end()
+
+    assert during == before
 
 
 def test_the_child_writes_nothing_to_the_agents_streams(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 
@@ -21,7 +22,7 @@ def constant(name: str, value: float) -> Source:
 def run(sources: list[Source], seconds: float) -> Series:
     stop = threading.Event()
     threading.Timer(seconds, stop.set).start()
-    return sampler._sample(sources, time.perf_counter(), stop)
+    return sampler._sample(sources, time.perf_counter(), stop, os.getppid())
 
 
 @pytest.mark.parametrize("columns", [1, 12, 8 * 12 + 6])
@@ -56,3 +57,10 @@ def test_sampling_ends_with_a_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert len(series.times) == 2
     assert series.times[-1] >= 0.2
+
+
+def test_a_parent_that_was_gone_before_the_first_row_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler, "INTERVAL", 0.01)
+    series = sampler._sample([constant("x", 1.0)], time.perf_counter(), threading.Event(), os.getppid() + 1)
+
+    assert len(series.times) == 2

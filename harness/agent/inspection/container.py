@@ -106,8 +106,9 @@ def _capacity(path: os.PathLike[str]) -> int:
 def _gpu_injection(files: Files) -> str:
     """Say how an NVIDIA GPU came into this file system: "cdi", "hook", "no GPU", "not told".
 
-    With CDI the engine sets NVIDIA_VISIBLE_DEVICES to `void`; the older hook (libnvidia-container) mounts a file
-    system in memory over /proc/driver/nvidia. Images set the variable as well, so it alone proves nothing.
+    With CDI the engine sets NVIDIA_VISIBLE_DEVICES to `void`; the older hook mounts a file system in memory over
+    /proc/driver/nvidia (libnvidia-container, nvc_mount.c: mount_procfs). Images set the variable as well, so it alone
+    proves nothing.
     """
     if not any(files.exists(node) for node in GPU_NODES):
         return "no GPU"

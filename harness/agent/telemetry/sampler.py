@@ -31,6 +31,7 @@ READY = b"ready\n"
 
 def main(arguments: Sequence[str]) -> int:
     """Sample until told to stop; `arguments` are `gpu` or nothing."""
+    parent = os.getppid()  # now: it may be killed as soon as it was told `ready`
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     candidates = list(host.sources())
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     if not os.read(sys.stdin.fileno(), 1):
         return 0
     began = time.perf_counter()
-    series = _sample(sources, began, _stop())
+    series = _sample(sources, began, _stop(), parent)
     lasted = time.perf_counter() - began
     _answer(series, {"missing": missing, "gpus": uuids, **_cost(startup, lasted)})
     return 0
@@ -91,12 +92,14 @@ def _stop() -> threading.Event:
     return told
 
 
-def _sample(sources: Sequence[Source], began: float, stop: threading.Event) -> Series:
-    """Take a row at once, one an interval, and a last one at the end. Rows that were missed are not made up for."""
+def _sample(sources: Sequence[Source], began: float, stop: threading.Event, parent: int) -> Series:
+    """Take a row at once, one an interval, and a last one when told or when `parent` is gone.
+
+    Rows that were missed are not made up for.
+    """
     names = [name for source in sources for name in source.names]
     flags = [name for name in names if name.endswith("_reasons")]
     series = Series(names, max(MOST_VALUES // (len(names) + 1), 3), flags)
-    parent = os.getppid()
     tick, due = 0, 0.0
     while True:
         now = time.perf_counter() - began
