@@ -7,10 +7,15 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from harness.agent import telemetry, versions
+from harness.agent import versions
 from harness.agent.messages import CellResult, CellSpec, MessageError, Scalar, Status, to_json
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported, find
+from harness.agent.telemetry.marks import warnings
+from harness.agent.telemetry.recorder import Recorder
+
+SAMPLED_SECONDS = 2.0  # tasks that are declared to last this long are sampled; the start would cost shorter ones more
 
 Progress = Callable[[int, int, str], None]
 
@@ -24,26 +29,32 @@ def execute(spec: CellSpec, progress: Progress) -> CellResult:
 
     Ctrl-C ends the task with the status `interrupted`; nothing is raised.
     """
-    software = versions.collect()
-    before = telemetry.snapshot()
+    recorder = Recorder()
+    software: Mapping[str, str] = {}
     try:
-        outcome = _perform(spec, progress)
-        record = telemetry.change(before, telemetry.snapshot())
-        return _checked(spec, outcome, record, software)
+        task = _found(spec)
+        context = Context(spec=spec, params=fill_in(task, spec), progress=progress)
+        if task.seconds >= SAMPLED_SECONDS or spec.device != "cpu":
+            recorder.watch(gpu=spec.device != "cpu")
+        software = versions.collect()
+        recorder.begin()
+        outcome = task.run(context)
+        return _checked(spec, outcome, recorder.end(), software)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the cell's boundary: a failure is a result
-        record = telemetry.change(before, telemetry.snapshot())
         status, reason = _verdict(error)
-        return CellResult.of(spec, status, reason, telemetry=record, versions=software)
+        record = recorder.end()
+        return CellResult.of(spec, status, reason, telemetry=record, versions=software or versions.collect())
 
 
-def _perform(spec: CellSpec, progress: Progress) -> Outcome:
+def _found(spec: CellSpec) -> Task:
+    """Return the task, or raise the error that says why it cannot run here."""
     task = find(spec.entry)
     if task is None:
         msg = f"no task is called {spec.entry!r}"
         raise _WrongSpecError(msg)
     _check_device(task, spec)
     _check_resources(task, spec)
-    return task.run(Context(spec=spec, params=fill_in(task, spec), progress=progress))
+    return task
 
 
 def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
@@ -80,7 +91,7 @@ def _check_resources(task: Task, spec: CellSpec) -> None:
             raise Unavailable(msg)
 
 
-def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, object], software: Mapping[str, str]) -> CellResult:
+def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, Any], software: Mapping[str, str]) -> CellResult:
     """Build the result; raise MessageError if the task broke the format: a value that is not finite, none at all."""
     if outcome.status == "ok" and not outcome.metrics:
         msg = "the task measured nothing"
@@ -92,7 +103,7 @@ def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, object], sof
         metrics=outcome.metrics,
         telemetry=record,
         versions={**software, **{name: str(value) for name, value in outcome.versions.items()}},
-        warnings=tuple(one_line(warning) for warning in outcome.warnings),
+        warnings=tuple(one_line(warning) for warning in (*outcome.warnings, *warnings(record["marks"]))),
     )
     return CellResult.from_json(to_json(result))
 

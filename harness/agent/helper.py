@@ -59,6 +59,8 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "blocks_write": (_PATH, _I32, _I64, _I64, _SECONDS),
     "blocks_read": (_PATH, _I32, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
     "blocks_sync": (_PATH, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
+    # cpuid.c
+    "hypervisor": (_I64, _SECONDS),
 }
 
 

@@ -18,7 +18,12 @@ CONTROL = "control.fma"
 CONTROL_TOLERANCE = 0.02  # clocks and processor shares that differ by more make a pair not comparable
 MAX_TEXT = 200  # of one value shown side by side
 
-VOLATILE = frozenset({"boot_id", "free_bytes"})  # last parts of inspection keys that say nothing of a platform
+# Last parts of inspection keys that say nothing of a platform: they change from one moment to the next.
+VOLATILE = frozenset({
+    "boot_id", "free_bytes", "free_inodes",
+    "graphics_clock_hz", "memory_clock_hz", "pcie_generation", "pcie_width",  # of an idle GPU, by NVML
+    "current_link_speed", "current_link_width",  # the same link, by sysfs
+})  # fmt: skip
 
 Environments = Mapping[str, Mapping[str, str]]
 Versions = Mapping[tuple[str, str, str], Mapping[str, str]]  # (platform, stack, task) → name → version

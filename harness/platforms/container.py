@@ -24,6 +24,7 @@ from harness.platforms.container_image import Image, library_path, run_in, stack
 from harness.platforms.container_leftovers import labels, reap
 from harness.platforms.container_options import AGENT, LOCATIONS, WORK, container_options, inside
 from harness.platforms.engine_errors import engine_errors, explain
+from harness.platforms.engine_facts import engine_facts
 from harness.platforms.leftovers import claim, sweep
 from harness.runner.output import Chunk, Pump, Tee
 from harness.stacks import Stack
@@ -149,11 +150,11 @@ class ContainerPlatform:
         libraries = library_path(self._api, stack, image.identity, marks)
         return _Installed(stack=stack, image=image, environment=libraries)
 
-    def _engine_facts(self) -> dict[str, str]:
-        facts = {"engine": str(self._api.version().get("Version", ""))}
+    def _engine_facts(self) -> dict[str, Any]:
+        info: Mapping[str, Any] = {}
         with suppress(HarnessError), engine_errors(self.name):  # Docker Desktop's `info` has been seen to fail
-            facts["storage_driver"] = str(self._api.info().get("Driver", ""))
-        return facts
+            info = self._api.info()
+        return engine_facts(self._api.version(), info)
 
     def _request(self, job: Job, verb: str, resources: Mapping[str, Path]) -> dict[str, Any]:
         installed = self._installed.get(job.spec.stack)

@@ -111,5 +111,37 @@ def test_a_resource_must_be_given_and_be_there(make_spec: MakeSpec, tmp_path: Pa
     assert gone.reason.endswith(f"is not at {tmp_path / 'gone'}")
 
 
+def test_tasks_that_last_are_sampled_and_short_ones_are_not(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting = run(make_spec())
+    monkeypatch.setattr("harness.agent.execute.SAMPLED_SECONDS", 6.0)
+    short = run(make_spec())
+
+    assert "times" in lasting.telemetry["samples"]
+    assert short.telemetry["samples"] == {"error": "not sampled: the task is declared to be short"}
+
+
+def test_a_throttled_gpu_is_a_warning_and_the_samples_stay(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = {"name": "throttled", "share": 0.4, "rule": "heat", "gpu": "GPU-1"}
+    monkeypatch.setattr("harness.agent.telemetry.recorder.marks", lambda *_: [mark])
+    result = run(make_spec())
+
+    assert result.status == "ok"
+    assert result.metrics
+    assert result.telemetry["marks"] == [mark]
+    assert any("GPU-1 was throttled during 40%" in warning for warning in result.warnings)
+
+
+def test_a_sampler_that_crashes_costs_the_samples_alone(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.agent.telemetry.child.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
+    result = run(make_spec())
+
+    assert (result.status, result.warnings) == ("ok", ("one line",))
+    assert result.telemetry["samples"] == {"error": "the sampler crashed (signal 11)"}
+
+
 def test_one_line_keeps_the_words() -> None:
     assert one_line(" a\n\tb\r\nc \udc80") == "a b c \\udc80"

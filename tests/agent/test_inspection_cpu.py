@@ -6,7 +6,10 @@ from harness.agent.inspection import cpu
 from tests.agent.trees import tree, values
 
 CPUS = "/sys/devices/system/cpu"
-CPUINFO = "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nflags\t\t: fpu hypervisor\n\nprocessor\t: 1\n"
+CPUINFO = (
+    "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nmicrocode\t: 0x1\n"
+    "flags\t\t: fpu hypervisor avx2 fma avx512f\n\nprocessor\t: 1\n"
+)
 
 
 def test_a_machine_is_read(tmp_path: Path) -> None:
@@ -20,6 +23,9 @@ def test_a_machine_is_read(tmp_path: Path) -> None:
             f"{CPUS}/cpu0/cpufreq/scaling_driver": "intel_pstate\n",
             f"{CPUS}/cpu0/cpufreq/cpuinfo_min_freq": "800000\n",
             f"{CPUS}/cpu0/cpufreq/cpuinfo_max_freq": "4700000\n",
+            f"{CPUS}/cpu0/cpufreq/scaling_min_freq": "1000000\n",
+            f"{CPUS}/cpu0/cpufreq/scaling_max_freq": "2000000\n",
+            f"{CPUS}/cpu0/cpufreq/energy_performance_preference": "balance_power\n",
             f"{CPUS}/cpufreq/boost": "0\n",
             "/sys/devices/system/node/node0/cpulist": "0\n",
             "/sys/devices/system/node/node1/cpulist": "1\n",
@@ -33,6 +39,10 @@ def test_a_machine_is_read(tmp_path: Path) -> None:
     assert found["frequency_driver"] == "intel_pstate"
     assert found["min_frequency_hz"] == 8e8
     assert found["max_frequency_hz"] == 4.7e9
+    assert (found["min_scaling_hz"], found["max_scaling_hz"]) == (1e9, 2e9)
+    assert found["energy_preference"] == "balance_power"
+    assert found["microcode"] == "0x1"
+    assert found["vector_extensions"] == "avx2 avx512f fma"
     assert found["boost"] is False
     assert found["numa_nodes"] == 2
     assert isinstance(found["logical"], int)

@@ -1,63 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+from harness.agent import nvml_library
 from harness.agent.inspection import nvml
-
-
-class FakeNvml(ModuleType):
-    """Stands in for pynvml: one GPU that answers some questions, supports others not, and no more."""
-
-    NVML_FEATURE_ENABLED = 1
-    NVML_DEVICE_MIG_ENABLE = 1
-    NVML_CLOCK_GRAPHICS = 0
-    NVML_CLOCK_MEM = 2
-
-    class NVMLError(Exception):
-        pass
-
-    answers: ClassVar[dict[str, object]] = {
-        "nvmlDeviceGetCount": 1,
-        "nvmlSystemGetDriverVersion": "580.95.05",
-        "nvmlSystemGetNVMLVersion": "13.580.95.05",
-        "nvmlSystemGetCudaDriverVersion_v2": 13020,
-        "nvmlDeviceGetHandleByIndex": object(),
-        "nvmlDeviceGetName": "NVIDIA H200",
-        "nvmlDeviceGetUUID": "GPU-0123",
-        "nvmlDeviceGetCudaComputeCapability": (9, 0),
-        "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_000_000_000),
-        "nvmlDeviceGetCurrentEccMode": 1,
-        "nvmlDeviceGetMigMode": [0, 0],
-        "nvmlDeviceGetPersistenceMode": 0,
-        "nvmlDeviceGetPowerManagementLimit": 700_000,
-        "nvmlDeviceGetClockInfo": 345,
-        "nvmlDeviceGetMaxClockInfo": 1980,
-        "nvmlDeviceGetCurrPcieLinkGeneration": 5,
-        "nvmlDeviceGetCurrPcieLinkWidth": 16,
-        "nvmlInit": None,
-        "nvmlShutdown": None,
-    }
-
-    def __init__(self, **changes: object) -> None:
-        super().__init__("pynvml")
-        self.asked = self.answers | changes
-
-    def __getattr__(self, name: str) -> Callable[..., object]:
-        if not name.startswith("nvml"):
-            raise AttributeError(name)
-        answer = self.asked.get(name, self.NVMLError("Not Supported"))
-
-        def ask(*_arguments: object) -> object:
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return ask
+from tests.agent.fake_nvml import FakeNvml
 
 
 def collect(monkeypatch: pytest.MonkeyPatch, **changes: object) -> dict[str, Any]:
@@ -81,6 +32,38 @@ def test_a_gpu_is_read_with_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (device["pcie_generation"], device["pcie_width"]) == (5, 16)
     assert facts["driver"]["value"] == "580.95.05"
     assert facts["cuda_driver"]["value"] == "13.2"
+
+
+def test_modes_limits_and_bus_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = collect(monkeypatch)
+    [device] = facts["devices"]["value"]
+
+    assert device["compute_mode"] == "exclusive process"
+    assert device["virtualization"] == "passthrough"
+    assert device["addressing"] == "HMM"
+    assert device["display_active"] is False
+    assert device["enforced_power_limit_watts"] == 650
+    assert device["default_power_limit_watts"] == 700
+    assert device["application_graphics_clock_hz"] == 1980e6
+    assert device["bar1_bytes"] == 256 << 20
+    assert device["numa_node"] == 1
+    assert (device["vbios"], device["gsp_firmware"]) == ("96.00.99.00.01", "580.95.05")
+    assert facts["confidential_computing"]["value"] is True
+
+
+def test_a_mode_that_is_newer_than_this_is_given_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    [device] = collect(monkeypatch, nvmlDeviceGetVirtualizationMode=9)["devices"]["value"]
+
+    assert device["virtualization"] == "unknown (9)"
+
+
+def test_an_older_library_lacks_a_question_and_the_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = AttributeError("module 'pynvml' has no attribute 'nvmlDeviceGetAddressingMode'")
+    [device] = collect(monkeypatch, nvmlDeviceGetAddressingMode=lacking)["devices"]["value"]
+
+    assert device["addressing"] is None
+    assert "no attribute" in device["errors"]["addressing"]
+    assert device["name"] == "NVIDIA H200"
 
 
 def test_what_is_not_supported_is_none_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +108,7 @@ def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_installed_library_has_every_name_that_is_used() -> None:
-    real = nvml.library()
+    real = nvml_library.library()
 
     for name in FakeNvml.answers:
         assert hasattr(real, name)

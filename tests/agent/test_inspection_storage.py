@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -107,3 +109,27 @@ def test_this_machine_has_a_file_system(tmp_path: Path) -> None:
 
     assert found["here.filesystem"]
     assert found["here.device"]
+
+
+@pytest.mark.parametrize(("number", "device", "found"), [("8:2", "/dev/sda2", "8:2"), ("0:31", "overlay", "0:31")])
+def test_a_mount_has_the_number_of_its_device(number: str, device: str, found: str) -> None:
+    mount = storage.parse(f"40 22 {number} / /data rw - ext4 {device} rw")
+
+    assert storage._number(mount) == found
+
+
+def test_a_file_system_that_hides_its_device_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Btrfs mounts have numbers of their own."""
+    monkeypatch.setattr(os, "stat", lambda _path: SimpleNamespace(st_rdev=os.makedev(259, 3)))
+
+    assert storage._number(storage.parse("40 22 0:31 / /data rw - btrfs /dev/nvme0n1p3 rw")) == "259:3"
+
+
+@pytest.mark.skipif(not Path("/sys/dev/block").exists(), reason="needs Linux")
+def test_the_disk_below_this_machines_root_is_found(tmp_path: Path) -> None:
+    facts = storage.inspect(Files(), [Location(name="here", path="/")])
+    if facts["here.filesystem"]["value"] not in {"ext4", "xfs", "btrfs"}:
+        pytest.skip("the root is on no disk")
+
+    assert facts["here.disks"]["value"]
+    assert facts["here.queue_depth"]["value"] > 0

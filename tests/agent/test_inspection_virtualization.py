@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.agent.inspection import virtualization
+from harness.agent.inspection.facts import Files
 from tests.agent.trees import tree, values
 
 RELEASE = "/proc/sys/kernel/osrelease"
@@ -111,3 +112,37 @@ def test_a_detector_that_says_nothing_is_an_error(tmp_path: Path, monkeypatch: p
     detector(tmp_path, "exit 1", monkeypatch)
 
     assert virtualization.inspect(tree(tmp_path, {}))["machine"]["error"] == "ValueError: no answer, exit status 1"
+
+
+def test_the_hypervisor_names_itself_where_the_processor_has_a_flag() -> None:
+    """The instruction's answer and the kernel's word for it agree on this machine."""
+    fact = virtualization.inspect(Files())["hypervisor_signature"]
+    flag = virtualization.inspect(Files())["hypervisor_flag"]
+    if "error" in fact or "error" in flag:
+        pytest.skip("needs the native helper and Linux on x86-64")
+
+    assert (fact["value"] != "none") == flag["value"]
+
+
+@pytest.mark.parametrize(
+    ("registers", "name"),
+    [
+        ([0x4B4D564B, 0x564B4D56, 0x0000004D], "KVMKVMKVM"),
+        ([0x7263694D, 0x666F736F, 0x76482074], "Microsoft Hv"),
+        ([0, 0, 0], "none"),
+    ],
+)
+def test_signatures_are_twelve_characters(registers: list[float], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Helper:
+        def call(self, *_arguments: object) -> list[float]:
+            return registers
+
+    monkeypatch.setattr(virtualization, "load", Helper)
+
+    assert virtualization.inspect(Files())["hypervisor_signature"]["value"] == name
+
+
+def test_without_the_helper_the_signature_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtualization, "load", lambda: None)
+
+    assert "helper is not there" in virtualization.inspect(Files())["hypervisor_signature"]["error"]

@@ -82,3 +82,16 @@ def test_the_worst_control_counts() -> None:
 
 def test_a_small_difference_for_sure_is_not_hidden_by_a_larger_doubtful_one() -> None:
     assert not judge_control([estimate(1.03, 1.05), estimate(0.5, 2.5)]).comparable
+
+
+def test_what_changes_from_one_moment_to_the_next_is_no_difference() -> None:
+    gpu = {"uuid": "GPU-1", "graphics_clock_hz": 1e9, "pcie_generation": 1, "max_pcie_generation": 5}
+    other = {**gpu, "graphics_clock_hz": 2e9, "pcie_generation": 5, "max_pcie_generation": 4}
+    found = differences(
+        {
+            "native": flat({"gpu.devices": {"value": [gpu], "source": "NVML"}, "storage.a.free_inodes": 1}),
+            "docker": flat({"gpu.devices": {"value": [other], "source": "NVML"}, "storage.a.free_inodes": 2}),
+        }
+    )
+
+    assert set(found) == {"gpu.devices.0.max_pcie_generation"}

@@ -145,6 +145,8 @@ def test_the_second_preparation_builds_nothing(container: ContainerPlatform, tmp
     assert again["base_id"].startswith("sha256:")
     assert again["engine"]
     assert again["storage_driver"]
+    assert again["cgroup_version"]
+    assert again["docker_desktop"] in {True, False}
 
 
 @pytest.mark.docker

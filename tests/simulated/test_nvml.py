@@ -159,7 +159,8 @@ def test_the_agent_s_inspection_finds_it() -> None:
     facts = inspect(PLANTED)
     devices = facts["devices"]["value"]
     assert [each["name"] for each in devices] == ["Simulated GPU"] * 2
-    assert [each["errors"] for each in devices] == [{}] * 2
+    unknown = {error for each in devices for error in each["errors"].values()}
+    assert unknown <= {"Function Not Found"}  # what the simulation does not have
     assert devices[0]["driver_model"] == "WDDM"
     assert devices[0]["pcie_generation"] == 2
     assert devices[1]["uuid"].endswith("0001")

@@ -3,7 +3,8 @@
 `inspect` returns `{"cpu.model": {"value": …, "source": "/proc/cpuinfo"}, …}`; a value that cannot be read is
 `{"value": None, "source": …, "error": …}`. Nothing that names a person or a single machine is read: no serial
 numbers, host names, user names or paths that hold them. (GPU UUIDs are the exception: they join a machine's boots.)
-Linux for now; elsewhere most values say that they could not be read.
+`wsl` and `windows` are sections of those systems alone; elsewhere than on Linux most other values say that they could
+not be read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.agent.inspection import cgroup, cpu, gpu, python, storage, system, virtualization
+from harness.agent.inspection import (
+    cgroup,
+    container,
+    cpu,
+    gpu,
+    kernel,
+    memory,
+    pci,
+    python,
+    storage,
+    system,
+    topology,
+    virtualization,
+    windows,
+    wsl,
+)
 from harness.agent.inspection.facts import Fact, Files
 from harness.agent.messages import Location
 
@@ -21,9 +37,16 @@ def inspect(locations: Sequence[Location] = (), *, root: Path = Path("/")) -> di
     files = Files(root)
     return {
         **_named("system", system.inspect(files)),
-        **_named("cpu", cpu.inspect(files)),
+        **_named("kernel", kernel.inspect(files)),
+        **_named("memory", memory.inspect(files)),
+        **_named("cpu", cpu.inspect(files) | topology.inspect(files)),
+        **_named("iommu", pci.iommu(files)),
+        **_named("pci", pci.inspect(files)),
         **_named("cgroup", cgroup.inspect(files)),
         **_named("virtualization", virtualization.inspect(files)),
+        **_named("container", container.inspect(files)),
+        **_named("wsl", wsl.inspect(files)),
+        **_named("windows", windows.inspect()),
         **_named("python", python.inspect(files)),
         **_named("gpu", gpu.inspect()),
         **_named("storage", storage.inspect(files, locations)),

@@ -1,4 +1,4 @@
-"""The limits that control groups set on this process: processor quota, processor set, memory. Versions 1 and 2.
+"""The limits that control groups set on this process: processors, memory, processes, I/O. Versions 1 and 2.
 
 A limit may be set on the process's group or on any group above it; the tightest counts. Inside a container the groups
 above its own are invisible, and what version 1 names as the path may not exist: then the mount's top is read.
@@ -6,7 +6,9 @@ above its own are invisible, and what version 1 names as the path may not exist:
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -19,7 +21,7 @@ NO_LIMIT = 1 << 62  # version 1 writes "no limit" as the largest multiple of the
 
 
 def inspect(files: Files) -> dict[str, Fact]:
-    """Return the version and the effective limits: `cpus` in processors, `memory_bytes`, or `unlimited`."""
+    """Return the version and the effective limits: `cpus` in processors, `memory_bytes`, `pids`…, or `unlimited`."""
     return _version_2(files) if files.exists(UNIFIED) else _version_1(files)
 
 
@@ -29,7 +31,12 @@ def _version_2(files: Files) -> dict[str, Fact]:
         "version": fact(UNIFIED, lambda: 2),
         "cpus": fact("cpu.max", lambda: _tightest(groups(), partial(_quota_2, files))),
         "cpuset": fact("cpuset.cpus.effective", lambda: _nearest(files, groups(), "cpuset.cpus.effective")),
-        "memory_bytes": fact("memory.max", lambda: _tightest(groups(), partial(_bytes, files, "memory.max"))),
+        "memory_bytes": fact("memory.max", lambda: _tightest(groups(), partial(_number, files, "memory.max"))),
+        "memory_high_bytes": fact("memory.high", lambda: _tightest(groups(), partial(_number, files, "memory.high"))),
+        "swap_bytes": fact("memory.swap.max", lambda: _tightest(groups(), partial(_number, files, "memory.swap.max"))),
+        "pids": fact("pids.max", lambda: _tightest(groups(), partial(_number, files, "pids.max"))),
+        "cpu_weight": fact("cpu.weight", lambda: _nearest(files, groups(), "cpu.weight")),
+        "io_limits": fact("io.max", lambda: _io_2(files, groups())),
     }
 
 
@@ -40,7 +47,10 @@ def _version_1(files: Files) -> dict[str, Fact]:
         "version": fact(MOUNT, lambda: 1 if files.matching(f"{MOUNT}/*/cgroup.procs") else None),
         "cpus": fact("cpu.cfs_quota_us", lambda: _tightest(groups("cpu"), partial(_quota_1, files))),
         "cpuset": fact("cpuset.effective_cpus", lambda: _nearest(files, groups("cpuset"), "cpuset.effective_cpus")),
-        "memory_bytes": fact(limit, lambda: _tightest(groups("memory"), partial(_bytes, files, limit))),
+        "memory_bytes": fact(limit, lambda: _tightest(groups("memory"), partial(_number, files, limit))),
+        "pids": fact("pids.max", lambda: _tightest(groups("pids"), partial(_number, files, "pids.max"))),
+        "cpu_weight": fact("cpu.shares", lambda: _nearest(files, groups("cpu"), "cpu.shares")),
+        "io_limits": fact("blkio.throttle", lambda: _io_1(files, groups("blkio"))),
     }
 
 
@@ -91,7 +101,26 @@ def _quota_1(files: Files, group: str) -> float:
     return math.inf if quota < 0 else quota / period
 
 
-def _bytes(files: Files, name: str, group: str) -> float:
+def _number(files: Files, name: str, group: str) -> float:
     text = files.text(f"{group}/{name}")
     limit = math.inf if text == "max" else int(text)
     return math.inf if limit >= NO_LIMIT else limit
+
+
+def _io_2(files: Files, groups: Iterator[str]) -> list[str]:
+    """Return the limits of all groups: lines like `8:16 rbps=2097152 wbps=max riops=max wiops=120`."""
+    return _lines(files, [f"{group}/io.max" for group in groups])
+
+
+def _io_1(files: Files, groups: Iterator[str]) -> list[str]:
+    """Return the limits of all groups, lines like `8:16 2097152`, in bytes or operations per second."""
+    names = [f"{what}_{unit}_device" for what in ("read", "write") for unit in ("bps", "iops")]
+    return _lines(files, [f"{group}/blkio.throttle.{name}" for group in groups for name in names])
+
+
+def _lines(files: Files, paths: list[str]) -> list[str]:
+    """Return what the files say that are there; none at all is an error, no line is no limit."""
+    there = [path for path in paths if files.exists(path)]
+    if not there:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return [f"{path.rpartition('/')[2]}: {line}" for path in there for line in files.text(path).splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from harness.agent.inspection.facts import Fact, Files, fact, fields
 
@@ -10,6 +11,7 @@ CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 FREQUENCY = f"{CPUS}/cpu0/cpufreq"
 BOOST = f"{CPUS}/cpufreq/boost"
+VECTOR = re.compile(r"avx\w*|fma|f16c|sse4_\d|amx_\w+|asimd\w*|sve\w*|sme\w*|bf16|i8mm")
 NO_TURBO = f"{CPUS}/intel_pstate/no_turbo"
 
 
@@ -20,10 +22,16 @@ def inspect(files: Files) -> dict[str, Fact]:
         "logical": fact("os.cpu_count", os.cpu_count),
         "affinity": fact("sched_getaffinity", lambda: len(os.sched_getaffinity(0))),
         "smt": files.fact(f"{CPUS}/smt/active", _switch),
-        "governor": fact(f"{CPUS}/cpu*/cpufreq/scaling_governor", lambda: _governors(files)),
+        "governor": _of_all(files, "scaling_governor"),
         "frequency_driver": files.fact(f"{FREQUENCY}/scaling_driver"),
         "min_frequency_hz": files.fact(f"{FREQUENCY}/cpuinfo_min_freq", _kilohertz),
         "max_frequency_hz": files.fact(f"{FREQUENCY}/cpuinfo_max_freq", _kilohertz),
+        "base_frequency_hz": files.fact(f"{FREQUENCY}/base_frequency", _kilohertz),
+        "min_scaling_hz": files.fact(f"{FREQUENCY}/scaling_min_freq", _kilohertz),
+        "max_scaling_hz": files.fact(f"{FREQUENCY}/scaling_max_freq", _kilohertz),
+        "energy_preference": _of_all(files, "energy_performance_preference"),
+        "microcode": files.fact("/proc/cpuinfo", lambda text: fields(text)["microcode"]),
+        "vector_extensions": files.fact("/proc/cpuinfo", _vector_extensions),
         "boost": _boost(files),
         "numa_nodes": fact(NODES, lambda: len(files.matching(f"{NODES}/node[0-9]*"))),
     }
@@ -45,11 +53,17 @@ def _kilohertz(text: str) -> float:
     return int(text) * 1e3
 
 
-def _governors(files: Files) -> str:
-    """Return the governor; of processors that differ, all of them."""
-    return ", ".join(
-        sorted({files.text(path) for path in files.matching(f"{CPUS}/cpu[0-9]*/cpufreq/scaling_governor")})
-    )
+def _of_all(files: Files, name: str) -> Fact:
+    """Return what the file `name` of every processor's frequency says; of processors that differ, all of it."""
+    pattern = f"{CPUS}/cpu[0-9]*/cpufreq/{name}"
+    return fact(pattern, lambda: ", ".join(sorted({files.text(path) for path in files.matching(pattern)})))
+
+
+def _vector_extensions(text: str) -> str:
+    """Return the flags that decide which kernels numerical libraries choose; ARM calls flags features."""
+    found = fields(text)
+    flags = (found["flags"] if "flags" in found else found["Features"]).split()
+    return " ".join(flag for flag in sorted(flags) if VECTOR.fullmatch(flag))
 
 
 def _boost(files: Files) -> Fact:

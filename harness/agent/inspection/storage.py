@@ -1,4 +1,4 @@
-"""The file system behind each storage location: type, mount options, device, free space."""
+"""The file system behind each storage location: type, mount options, device, space, and the disk's queue (`block`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from harness.agent.inspection import block
 from harness.agent.inspection.facts import Fact, Files, fact
 from harness.agent.messages import Location
 
@@ -26,6 +27,8 @@ NAMED_BY_KIND = re.compile(r"\w+")  # overlay, tmpfs, none
 class Mount:
     """One line of mountinfo (proc(5))."""
 
+    number: str  # `major:minor`; major 0 where no block device is mounted as such
+    source: str  # as the kernel gives it: it may name hosts and people, and stays here
     point: str
     filesystem: str
     device: str
@@ -43,17 +46,29 @@ def inspect(files: Files, locations: Sequence[Location]) -> dict[str, Fact]:
 
 def _location(files: Files, location: Location) -> dict[str, Fact]:
     path = location.path
+    queue = block.inspect(files, lambda: _number(_mount_of(files, path)))
     return {
         "filesystem": fact(MOUNTS, lambda: _mount_of(files, path).filesystem),
         "options": fact(MOUNTS, lambda: list(_mount_of(files, path).options)),
         "device": fact(MOUNTS, lambda: _mount_of(files, path).device),
-        "free_bytes": fact("statvfs", lambda: _free(path)),
+        "total_bytes": fact("statvfs", lambda: _space(path).f_blocks * _space(path).f_frsize),
+        "free_bytes": fact("statvfs", lambda: _space(path).f_bavail * _space(path).f_frsize),
+        "block_bytes": fact("statvfs", lambda: _space(path).f_bsize),
+        "free_inodes": fact("statvfs", lambda: _space(path).f_favail),
+        **queue,
     }
 
 
-def _free(path: str) -> int:
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize
+def _space(path: str) -> os.statvfs_result:
+    return os.statvfs(path)
+
+
+def _number(mount: Mount) -> str:
+    """Return the number of the block device; btrfs and others hide it and name the device as their source."""
+    if mount.number.startswith("0:") and KERNEL_DEVICE.fullmatch(mount.source):
+        number = os.stat(mount.source).st_rdev  # noqa: PTH116 - beside os.major
+        return f"{os.major(number)}:{os.minor(number)}"
+    return mount.number
 
 
 def _mount_of(files: Files, path: str) -> Mount:
@@ -67,10 +82,12 @@ def _mount_of(files: Files, path: str) -> Mount:
 def parse(line: str) -> Mount:
     """Read a line of mountinfo: optional fields end at ` - `; white space in names is octal."""
     before, _, after = line.partition(" - ")
-    point, options = before.split(" ")[4:6]
+    number, _root, point, options = before.split(" ")[2:6]
     filesystem, device, *of_superblock = after.split(" ")
     words = [*options.split(","), *",".join(of_superblock).split(",")]
     return Mount(
+        number=number,
+        source=_unescaped(device),
         point=_unescaped(point),
         filesystem=filesystem,
         device=_device(_unescaped(device)),

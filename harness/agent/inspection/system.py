@@ -5,11 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import platform
-import re
 import sys
 
 from harness.agent import versions
 from harness.agent.inspection.facts import Fact, Files, fact, fields
+from harness.agent.inspection.memory import chosen, kibibytes
 
 VULNERABILITIES = "/sys/devices/system/cpu/vulnerabilities"
 CLOCK_SOURCE = "/sys/devices/system/clocksource/clocksource0"
@@ -24,11 +24,12 @@ def inspect(files: Files) -> dict[str, Fact]:
         "machine": fact("uname -m", lambda: os.uname().machine),
         "release": _release(files),
         "libc": fact("confstr", lambda: versions.libc() or None),
-        "memory_bytes": files.fact("/proc/meminfo", _total_memory),
+        "memory_bytes": files.fact("/proc/meminfo", lambda text: kibibytes(fields(text)["MemTotal"])),
         "page_size_bytes": fact("mmap", lambda: mmap.PAGESIZE),
-        "transparent_huge_pages": files.fact(f"{HUGE_PAGES}/enabled", _chosen),
+        "transparent_huge_pages": files.fact(f"{HUGE_PAGES}/enabled", chosen),
         "swappiness": files.fact("/proc/sys/vm/swappiness", int),
         "clock_source": files.fact(f"{CLOCK_SOURCE}/current_clocksource"),
+        "clock_sources": files.fact(f"{CLOCK_SOURCE}/available_clocksource"),
         "mitigations": fact(VULNERABILITIES, lambda: _mitigations(files)),
         "seccomp": files.fact("/proc/self/status", lambda text: _seccomp(fields(text)["Seccomp"])),
         "speculative_store_bypass": files.fact(
@@ -55,21 +56,6 @@ def _pretty_name(text: str) -> str:
     """Read os-release(5): shell-like assignments."""
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     return found["PRETTY_NAME"].strip("\"'")
-
-
-def _total_memory(text: str) -> int:
-    amount, unit = fields(text)["MemTotal"].split()
-    if unit != "kB":
-        raise ValueError(unit)
-    return int(amount) * 1024
-
-
-def _chosen(text: str) -> str:
-    """Return the bracketed word of `always [madvise] never`."""
-    found = re.search(r"\[(\w+)\]", text)
-    if found is None:
-        raise ValueError(text)
-    return found[1]
 
 
 def _mitigations(files: Files) -> dict[str, str]:

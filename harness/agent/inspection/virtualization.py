@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+from harness.agent.helper import load
 from harness.agent.inspection.facts import Fact, Files, fact, fields
 
 DETECTION_TIMEOUT = 5.0  # seconds; systemd-detect-virt answers in milliseconds or something is wrong
@@ -28,6 +29,7 @@ def inspect(files: Files) -> dict[str, Fact]:
     return {
         "hypervisor_flag": files.fact("/proc/cpuinfo", lambda text: "hypervisor" in fields(text)["flags"].split()),
         "hypervisor": files.fact("/sys/hypervisor/type"),
+        "hypervisor_signature": fact("CPUID leaf 0x40000000", _signature),
         "machine": fact("systemd-detect-virt --vm", lambda: _detect("--vm")),
         "container": fact("systemd-detect-virt --container", lambda: _detect("--container")),
         "container_markers": fact("markers and /proc/self/cgroup", lambda: _container_markers(files)),
@@ -37,6 +39,17 @@ def inspect(files: Files) -> dict[str, Fact]:
         "wsl_markers": fact("markers", lambda: [each for each in (WSL_INTEROP, "/run/WSL") if files.exists(each)]),
         "wsl_cuda": fact(WSL_CUDA, lambda: files.exists(WSL_CUDA)),
     }
+
+
+def _signature() -> str:
+    """Return the twelve characters in which a hypervisor names itself, `KVMKVMKVM`, `Microsoft Hv`; "none" of none."""
+    helper = load()
+    if helper is None:
+        msg = "the native helper is not there for this machine"
+        raise LookupError(msg)
+    registers = helper.call("hypervisor", 3, 3)
+    name = b"".join(int(value).to_bytes(4, "little") for value in registers)
+    return name.rstrip(b"\0").decode("ascii", "backslashreplace") or "none"
 
 
 def _detect(what: str) -> str:

@@ -69,6 +69,11 @@ PROBE_EXPORT int32_t probe_switch_condition(int64_t samples, int64_t calls, int3
 /* One thread that does nothing, from its creation until it is joined. */
 PROBE_EXPORT int32_t probe_thread(int64_t samples, double *seconds);
 
+/* cpuid.c: every operating system on x86-64, else -ENOSYS */
+/* The registers EBX, ECX, EDX of CPUID leaf 0x40000000, in which a hypervisor names itself, as exact numbers instead of
+ * seconds; all 0 where the processor says that there is none. `values` is 3. */
+PROBE_EXPORT int32_t probe_hypervisor(int64_t values, double *seconds);
+
 #ifndef _WIN32
 /* process.c: POSIX */
 /* getppid by syscall(2): the cheapest call that no libc caches and no vDSO answers. */

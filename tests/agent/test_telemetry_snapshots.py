@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.telemetry import Snapshot, change, snapshot
+from harness.agent.telemetry.snapshots import Snapshot, change, snapshot
 from tests.agent.trees import tree
 
 PSI = "some avg10=0.00 avg60=0.10 avg300=0.00 total={}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"

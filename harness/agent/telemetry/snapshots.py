@@ -1,6 +1,6 @@
-"""What else happened while a task ran: load, stolen time, pressure, switches, memory, clock frequency.
+"""Two snapshots around a task and their difference: load, stolen time, pressure, switches, memory, clock frequency.
 
-Two snapshots and their difference; nothing runs in between. A value that the platform does not offer is missing,
+A value that the platform does not offer is missing,
 never 0. Host-wide values (load, processor time, pressure) stay host-wide inside a container.
 """
 

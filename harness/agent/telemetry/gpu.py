@@ -1,0 +1,83 @@
+"""The GPUs' side of the samples, from NVML. Only the sampler's process calls this: the library has crashed before.
+
+While a process has NVML open, the driver keeps the GPU initialized: without persistence mode a context is then created
+faster than in a machine that nobody watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+from harness.agent.telemetry.sources import Source
+
+MOST_GPUS = 8
+SELDOM = 10  # ticks; NVML measures PCIe throughput over 20 ms, during which the call waits
+REASONS = "clock_event_reasons"
+MEGAHERTZ = 10**6
+KILOBYTE = 1000  # NVML says "KB/s" and no more
+
+Question = tuple[str, int, Callable[[], float]]  # column, every how many ticks, how to ask
+
+
+class Gpus:
+    """NVML, opened. `uuids` by the GPU's name here (`gpu0`, by NVML's number); `missing` says which is lost, and why.
+
+    Raises the library's NVMLError where no driver answers.
+    """
+
+    def __init__(self, nvml: ModuleType) -> None:
+        self._nvml = nvml
+        self._handles: dict[str, Any] = {}
+        self.uuids: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
+        nvml.nvmlInit()
+        for index in range(min(int(nvml.nvmlDeviceGetCount()), MOST_GPUS)):
+            try:
+                handle = nvml.nvmlDeviceGetHandleByIndex(index)
+                self.uuids[f"gpu{index}"] = str(nvml.nvmlDeviceGetUUID(handle))
+                self._handles[f"gpu{index}"] = handle
+            except nvml.NVMLError as error:
+                self.missing[f"gpu{index}"] = str(error)
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the sources of all GPUs; column names begin with the GPU's, `gpu0.power_watts`."""
+        errors = (self._nvml.NVMLError, AttributeError, ValueError)  # AttributeError: an older nvidia-ml-py
+        for gpu, handle in self._handles.items():
+            for name, every, ask in _questions(self._nvml, handle):
+                yield Source((f"{gpu}.{name}",), _single(ask), errors=errors, every=every)
+
+
+def _single(ask: Callable[[], float]) -> Callable[[], Sequence[float]]:
+    return lambda: (ask(),)
+
+
+def _questions(nvml: ModuleType, gpu: Any) -> Sequence[Question]:  # noqa: ANN401 - a handle of an untyped library
+    """Return what is asked of one GPU; transmitted and received are meant from the GPU's side."""
+    return (
+        ("sm_clock_hz", 1, lambda: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM) * MEGAHERTZ),
+        ("memory_clock_hz", 1, lambda: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM) * MEGAHERTZ),
+        ("power_watts", 1, lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000),
+        ("temperature_celsius", 1, lambda: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU)),
+        (REASONS, 1, lambda: _reasons(nvml, gpu)),
+        ("utilization_percent", 1, lambda: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
+        ("memory_used_bytes", SELDOM, lambda: nvml.nvmlDeviceGetMemoryInfo(gpu).used),
+        ("pcie_generation", SELDOM, lambda: nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu)),
+        ("pcie_width", SELDOM, lambda: nvml.nvmlDeviceGetCurrPcieLinkWidth(gpu)),
+        ("pcie_replays", SELDOM, lambda: nvml.nvmlDeviceGetPcieReplayCounter(gpu)),
+        ("pcie_transmitted_bytes_per_second", SELDOM, lambda: _throughput(nvml, gpu, nvml.NVML_PCIE_UTIL_TX_BYTES)),
+        ("pcie_received_bytes_per_second", SELDOM, lambda: _throughput(nvml, gpu, nvml.NVML_PCIE_UTIL_RX_BYTES)),
+    )
+
+
+def _reasons(nvml: ModuleType, gpu: Any) -> int:  # noqa: ANN401 - a handle of an untyped library
+    """Return the bits; drivers before 535 know the call by its older name, which goes away in CUDA 14."""
+    try:
+        return int(nvml.nvmlDeviceGetCurrentClocksEventReasons(gpu))
+    except (nvml.NVMLError_FunctionNotFound, AttributeError):
+        return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
+
+
+def _throughput(nvml: ModuleType, gpu: Any, direction: int) -> int:  # noqa: ANN401 - likewise
+    return int(nvml.nvmlDeviceGetPcieThroughput(gpu, direction)) * KILOBYTE

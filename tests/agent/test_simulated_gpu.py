@@ -1,0 +1,183 @@
+"""Inspection and telemetry with a simulated NVML: planted values come back, a fault costs nothing but itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from harness.agent.execute import execute
+from harness.agent.inspection import gpu
+from harness.agent.messages import CellResult
+from harness.agent.telemetry import child
+from harness.agent.telemetry.recorder import Recorder
+from tests.agent.conftest import MakeSpec
+from tests.simulated.driver import SimulatedDriver
+
+UUID = "GPU-53494d55-4c41-5445-442d-4750552d0000"
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, driver: SimulatedDriver) -> None:
+    """Give the driver to the child processes that this test starts."""
+    for name, value in driver.environment().items():
+        monkeypatch.setenv(name, value)
+
+
+def sampled(monkeypatch: pytest.MonkeyPatch, driver: SimulatedDriver, seconds: float = 0.35) -> dict[str, Any]:
+    plant(monkeypatch, driver)
+    recorder = Recorder()
+    recorder.watch(gpu=True)
+    recorder.begin()
+    time.sleep(seconds)
+    return recorder.end()
+
+
+def run(make_spec: MakeSpec) -> CellResult:
+    return execute(make_spec("fake.device", device="cuda:0"), lambda *_: None)
+
+
+def test_planted_values_are_in_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = SimulatedDriver(
+        devices=2,
+        sm_clock_mhz=1234,
+        mem_clock_mhz=5678,
+        power_mw=91_500,
+        temperature_c=77,
+        utilization=55,
+        pcie_gen=2,
+        pcie_width=4,
+        pcie_replays=13,
+        pcie_tx_kbps=111,
+        pcie_rx_kbps=222,
+    )
+    samples = sampled(monkeypatch, driver)["samples"]
+    columns = samples["columns"]
+
+    assert samples["gpus"]["gpu0"] == UUID
+    for number in (0, 1):
+        first = {name: columns[f"gpu{number}.{name}"][0] for name in GPU_COLUMNS}
+        assert first == {
+            "sm_clock_hz": 1234e6,
+            "memory_clock_hz": 5678e6,
+            "power_watts": 91.5,
+            "temperature_celsius": 77,
+            "clock_event_reasons": 0,
+            "utilization_percent": 55,
+            "pcie_generation": 2,
+            "pcie_width": 4,
+            "pcie_replays": 13,
+            "pcie_transmitted_bytes_per_second": 111_000,
+            "pcie_received_bytes_per_second": 222_000,
+        }
+    assert {len(column) for column in columns.values()} == {len(samples["times"])}
+    assert samples["summary"]["gpu0.power_watts"] == {"min": 91.5, "median": 91.5, "max": 91.5}
+
+
+GPU_COLUMNS = (
+    "sm_clock_hz",
+    "memory_clock_hz",
+    "power_watts",
+    "temperature_celsius",
+    "clock_event_reasons",
+    "utilization_percent",
+    "pcie_generation",
+    "pcie_width",
+    "pcie_replays",
+    "pcie_transmitted_bytes_per_second",
+    "pcie_received_bytes_per_second",
+)
+
+
+@pytest.mark.parametrize("bits", [0x8, 0x20, 0x40, 0x80, 0x40 | 0x1])
+@pytest.mark.usefixtures("fake_probes")
+def test_a_gpu_that_is_throttled_is_a_mark_and_a_warning(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    plant(monkeypatch, SimulatedDriver(throttle=bits))
+    result = run(make_spec)
+
+    assert result.status == "ok"
+    throttled = [mark for mark in result.telemetry["marks"] if mark["name"] == "throttled"]
+    assert [(mark["share"], mark["gpu"]) for mark in throttled] == [(1.0, UUID)]
+    assert any(UUID in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(("bits", "names"), [(0x1 | 0x2 | 0x10 | 0x100, set()), (0x4, {"power_capped"})])
+@pytest.mark.usefixtures("fake_probes")
+def test_idle_settings_and_a_power_cap_warn_of_nothing(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, bits: int, names: set[str]
+) -> None:
+    plant(monkeypatch, SimulatedDriver(throttle=bits))
+    result = run(make_spec)
+
+    assert {mark["name"] for mark in result.telemetry["marks"]} - {"contended"} == names
+    assert not any(UUID in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("function", ["nvmlInitWithFlags", "nvmlDeviceGetPowerUsage"])
+@pytest.mark.usefixtures("fake_probes")
+def test_a_crash_in_nvml_costs_the_samples_alone(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    plant(monkeypatch, SimulatedDriver(crash=(function,)))
+    result = run(make_spec)
+
+    assert (result.status, result.reason) == ("ok", "")
+    assert result.telemetry["samples"] == {"error": "the sampler crashed (signal 11)"}
+    assert result.telemetry["seconds"] >= 0
+
+
+def test_nvml_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "READY_SECONDS", 1.0)
+
+    found = sampled(monkeypatch, SimulatedDriver(hang=("nvmlDeviceGetTemperature",)))
+    assert found["samples"] == {"error": "the sampler was not ready within 1 s"}
+
+
+def test_what_is_not_supported_is_missing_with_nvmls_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = sampled(monkeypatch, SimulatedDriver(not_supported=("nvmlDeviceGetUtilizationRates",)))["samples"]
+
+    assert "Not Supported" in samples["missing"]["gpu0.utilization_percent"]
+    assert "gpu0.utilization_percent" not in samples["columns"]
+    assert samples["columns"]["gpu0.power_watts"][0] == 100
+
+
+def test_an_answer_that_fails_later_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost_after_two = SimulatedDriver(fail=("nvmlDeviceGetPowerUsage:15:2",))
+    columns = sampled(monkeypatch, lost_after_two)["samples"]["columns"]
+
+    assert columns["gpu0.power_watts"][0] == 100
+    assert set(columns["gpu0.power_watts"][1:]) == {None}
+    assert None not in columns["gpu0.sm_clock_hz"]
+
+
+def test_a_driver_that_is_not_loaded_is_told_and_the_host_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = sampled(monkeypatch, SimulatedDriver(fail=("nvmlInitWithFlags:9",)))["samples"]
+
+    assert samples["missing"]["gpu"] == "Driver Not Loaded"
+    assert samples["times"]
+
+
+def test_the_inspection_finds_what_is_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(
+        monkeypatch,
+        SimulatedDriver(driver_model=0, bar1_mib=256, numa_node=1, virtualization=2, power_limit_mw=250_000, display=1),
+    )
+    [device] = gpu.inspect()["devices"]["value"]
+
+    assert device["driver_model"] == "WDDM"
+    assert device["bar1_bytes"] == 256 << 20
+    assert device["numa_node"] == 1
+    assert device["virtualization"] == "vGPU"
+    assert device["power_limit_watts"] == 250
+    assert device["display_active"] is True
+
+
+def test_the_inspection_says_what_is_not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, SimulatedDriver(not_supported=("nvmlDeviceGetBAR1MemoryInfo",)))
+    [device] = gpu.inspect()["devices"]["value"]
+
+    assert device["bar1_bytes"] is None
+    assert device["errors"]["bar1_bytes"] == "Not Supported"
+    assert device["uuid"] == UUID
