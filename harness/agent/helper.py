@@ -30,6 +30,7 @@ LIBRARIES = {
 _I32, _I64, _PATH = ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p
 _SECONDS = ctypes.POINTER(ctypes.c_double)
 _FILES = (_PATH, _I64, _I64, _SECONDS)
+_ADDRESS = ctypes.c_void_p
 _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "clock": (_I64, _I64, _SECONDS),
     "empty_call": (_I64, _I64, _SECONDS),
@@ -45,6 +46,11 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "files_read": _FILES,
     "files_unlink": _FILES,
     "files_list": (_PATH, _I64, _SECONDS),
+    # cuda.c, called by cuda_loops
+    "cuda_call": (_ADDRESS, _I64, _I64, _SECONDS),
+    "cuda_enqueue": (_ADDRESS, _I64, _ADDRESS, _I64, _I64, _I32, _SECONDS),
+    "cuda_each": (_ADDRESS, _I64, _ADDRESS, _I64, _I32, _SECONDS),
+    "cuda_allocate": (_ADDRESS, _I64, _I32, ctypes.c_uint64, _ADDRESS, _ADDRESS, _SECONDS),
 }
 
 
