@@ -1,4 +1,4 @@
-"""How much memory can be pinned, searched by a child process: a refusal may spoil a context, or end the process.
+"""How much memory can be pinned, searched by a child process: to reach the limit may spoil a context or end a process.
 
 The child takes block after block by cuMemHostAlloc, keeps them all, and says after each how far it is, as a JSON line.
 So what it reached is known however it ends. The system gets everything back when the process ends.
@@ -15,7 +15,9 @@ from pathlib import Path
 
 from harness.agent.cuda import open_driver
 from harness.agent.cuda_errors import CudaError
+from harness.agent.task import Unavailable
 
+FAILED = 1  # status of a Python that ends by an exception; whatever else it is, something else ended it
 TIMEOUT = 60.0  # seconds; pinning takes about a second for four GiB
 IMPORT_ROOT = Path(__file__).parents[2]  # the folder or archive that this package lies in
 PROGRAM = (
@@ -44,7 +46,10 @@ class Ceiling:
 
 
 def search(ordinal: int, block: int, most: int) -> Ceiling:
-    """Pin blocks of `block` bytes on a GPU until `most` bytes are pinned or the platform refuses."""
+    """Pin blocks of `block` bytes on a GPU until `most` bytes are pinned, the platform refuses, or the process dies.
+
+    Raises Unavailable if the search failed for another reason.
+    """
     command = [sys.executable, "-I", "-c", PROGRAM, str(IMPORT_ROOT), str(ordinal), str(block), str(most)]
     try:
         answer = subprocess.run(
@@ -57,17 +62,13 @@ def search(ordinal: int, block: int, most: int) -> Ceiling:
             check=False,
         )
     except subprocess.TimeoutExpired as expired:
-        said = expired.stdout or b""
-        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+        said: bytes | str = expired.stdout or b""  # bytes whatever the encoding
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         return _read(text, most, f"no answer within {TIMEOUT:.0f} s")
-    return _read(answer.stdout, most, _ending(answer))
-
-
-def _ending(answer: subprocess.CompletedProcess[str]) -> str:
-    if answer.returncode < 0:
-        return f"the process was ended by signal {-answer.returncode}"
-    last = (answer.stderr.strip().splitlines() or [""])[-1]
-    return f"the process ended with status {answer.returncode}{': ' if last else ''}{last}"
+    if answer.returncode == FAILED:
+        last = (answer.stderr.strip().splitlines() or ["it does not say why"])[-1]
+        raise Unavailable(f"the process that was to pin memory failed: {last}")
+    return _read(answer.stdout, most, f"the process was ended: status {answer.returncode}")
 
 
 def _read(said: str, most: int, otherwise: str) -> Ceiling:
@@ -99,6 +100,8 @@ def _pin(ordinal: int, block: int, most: int) -> Iterator[dict[str, object]]:
                 driver.handle("cuMemHostAlloc", block, 0)
                 yield {"pinned": pinned}
         except CudaError as refusal:
+            if refusal.lost:
+                raise
             yield {"ended_by": str(refusal)}
         else:
             yield {"ended_by": ""}

@@ -20,7 +20,7 @@ from harness.agent.cuda_session import Session, ordinal, samples_for, session
 from harness.agent.messages import Metric
 from harness.agent.pinned_ceiling import Ceiling
 from harness.agent.probes.copies_paths import largest, sizes
-from harness.agent.task import Context, Outcome, Task, Unsupported
+from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 
 WARMUP = 1
 SMALLEST = 4096
@@ -31,29 +31,36 @@ KINDS = {"device": Memory.DEVICE, "pool": Memory.POOL, "host": Memory.HOST, "reg
 def run_allocation(context: Context) -> Outcome:
     """Measure allocations by kind and size, and the pinned ceiling; `limited` where the platform has one below."""
     with session(context) as cuda:
-        most, notes = largest(cuda, context.integer("max_bytes"), GROWTH)
+        most, notes = largest(cuda, context.integer("max_bytes"), GROWTH, SMALLEST)
         metrics: list[Metric] = []
         for done, (name, memory) in enumerate(KINDS.items(), start=1):
             try:
-                metrics += _kind(cuda, context, name, memory, most)
+                metrics.extend(_kind(cuda, context, name, memory, most))  # sizes before a refused one stay
             except (CudaOutOfMemoryError, Unsupported) as refusal:
                 notes.append(f"{name} memory left out: {refusal}")
             context.progress(done, len(KINDS) + 1, name)
-        ceiling = _ceiling(context)
+        reason = ""
+        try:
+            ceiling = _ceiling(context)
+        except Unavailable as failure:
+            notes.append(f"pinned ceiling left out: {failure}")
+        else:
+            metrics.append(_reached(ceiling))
+            reason = ceiling.reason()
         context.progress(len(KINDS) + 1, len(KINDS) + 1, "pinned ceiling")
-        reached = Metric(
-            name="pinned_reached_bytes", unit="B", better="higher", samples=(float(ceiling.reached),), dims={}
-        )
-        reason = ceiling.reason()
-        return cuda.outcome([*metrics, reached], warnings=notes, status="limited" if reason else "ok", reason=reason)
+        return cuda.outcome(metrics, warnings=notes, status="limited" if reason else "ok", reason=reason)
 
 
 def _ceiling(context: Context) -> Ceiling:
     """Search in a child process: up to the size asked for, never beyond the share of the memory that is available."""
+    block = context.integer("pinned_block")
     safe = int(host_memory.available() * context.number("pinned_share"))
-    return pinned_ceiling.search(
-        ordinal(context), context.integer("pinned_block"), min(safe, context.integer("pinned_bytes"))
-    )
+    most = min(safe, context.integer("pinned_bytes")) // block * block
+    return pinned_ceiling.search(ordinal(context), block, most)
+
+
+def _reached(ceiling: Ceiling) -> Metric:
+    return Metric(name="pinned_reached_bytes", unit="B", better="higher", samples=(float(ceiling.reached),))
 
 
 def _kind(cuda: Session, context: Context, name: str, memory: Memory, most: int) -> Iterator[Metric]:
@@ -65,9 +72,8 @@ def _kind(cuda: Session, context: Context, name: str, memory: Memory, most: int)
             budget, samples = context.number("point_seconds"), context.integer("samples")
             count = samples_for(budget, first[0][0] + first[1][0], samples)
             rest = cuda.loops.allocate(count, memory, size, stream=stream, address=address)
-            dims = {"kind": name, "bytes": size}
-            yield cuda.metric("allocate_seconds", first[0] + rest[0], warmup=WARMUP, **dims)
-            yield cuda.metric("free_seconds", first[1] + rest[1], warmup=WARMUP, **dims)
+            for metric, one, others in zip(("allocate_seconds", "free_seconds"), first, rest, strict=True):
+                yield cuda.metric(metric, one + others, warmup=WARMUP, kind=name, bytes=size)
 
 
 ALLOCATION = Task(
@@ -76,7 +82,7 @@ ALLOCATION = Task(
     params={
         "max_bytes": 2**28,
         "samples": 100,
-        "point_seconds": 0.25,
+        "point_seconds": 0.2,
         "pinned_bytes": 2**33,
         "pinned_block": 2**26,
         "pinned_share": 0.25,

@@ -19,7 +19,7 @@ from harness.agent.cuda_errors import CudaOutOfMemoryError
 from harness.agent.cuda_operations import Operation
 from harness.agent.cuda_session import Session, fitted, session, typical
 from harness.agent.host_memory import pageable
-from harness.agent.messages import Metric, Status
+from harness.agent.messages import Metric, Scalar, Status
 from harness.agent.probes.copies_paths import MIB, SMALLEST, Buffers, Direction, check, largest, measured, sizes
 from harness.agent.task import Context, Outcome, Task
 
@@ -96,17 +96,18 @@ class _Probe:
 
     def _curve(self, path: _Path, operations: dict[int, list[Operation]]) -> tuple[list[Metric], list[str]]:
         cuda, context = self.cuda, self.context
-        dims = {"direction": path.direction, "memory": path.memory}
-        metrics, points = [], {}
+        dims: dict[str, Scalar] = {"direction": path.direction, "memory": path.memory}
+        metrics: list[Metric] = []
+        points: dict[float, float] = {}
         for done, (size, copies) in enumerate(operations.items(), start=1):
             enqueued, complete = measured(cuda, copies, context.number("point_seconds"), context.integer("samples"))
-            metrics.append(cuda.metric("copy_seconds", complete, warmup=WARMUP, **dims, bytes=size))
-            metrics.append(cuda.metric("copy_enqueue_seconds", enqueued, warmup=WARMUP, **dims, bytes=size))
+            metrics.append(cuda.metric("copy_seconds", complete, warmup=WARMUP, bytes=size, **dims))
+            metrics.append(cuda.metric("copy_enqueue_seconds", enqueued, warmup=WARMUP, bytes=size, **dims))
             points[float(size * len(copies))] = typical(complete, WARMUP)
             context.progress(done, len(operations), f"{path.direction} {path.memory}")
         found, notes = fitted(points, f"{path.direction} {path.memory}")
         if "intercept" in found:
-            metrics.append(cuda.metric("copy_latency_seconds", [found["intercept"]], **dims))
+            metrics.append(cuda.metric("copy_latency_seconds", [found["intercept"]], warmup=0, **dims))
         if "slope" in found:
             metrics.append(cuda.rate("copy_bandwidth", [1 / found["slope"]], **dims))
         return metrics, notes
@@ -146,7 +147,7 @@ def _joined(curves: list[tuple[list[Metric], list[str]]]) -> tuple[list[Metric],
 BANDWIDTH = Task(
     summary="Copies up, down, on the device and both ways at once, from pinned and pageable memory, by size.",
     run=run_bandwidth,
-    params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.25},
+    params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.2},
     devices=("cuda",),
     seconds=15.0,
 )

@@ -10,18 +10,23 @@ one right after the other, and their difference is the driver's path from the ca
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from harness.agent.cuda_operations import Operation, expect_pending, launch, record
-from harness.agent.cuda_session import Session, session
-from harness.agent.messages import Metric
+from harness.agent.cuda_session import Session, samples_for, session
+from harness.agent.messages import Metric, Scalar
 from harness.agent.probes.copies_paths import Buffers, Direction, largest, sizes
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
-WARMUP = 2
+WARMUP = 1
 SHORTEST_GATE, LONGEST_GATE = 200_000, 100_000_000  # ns
 ROW = 8  # copies
 GROWTH = 64
+T = TypeVar("T")
+
 DIRECTIONS: tuple[Direction, ...] = ("h2d", "d2h", "d2d")
 
 
@@ -39,7 +44,7 @@ def run_gated(context: Context) -> Outcome:
             metrics: list[Metric] = []
             for done, (direction, size) in enumerate(points, start=1):
                 copy = buffers.copy(direction, size, gate.stream)
-                metrics += _point(gate, copy, WARMUP + context.integer("samples"), direction)
+                metrics += _point(gate, copy, context, direction)
                 context.progress(done, len(points), direction)
         return cuda.outcome(metrics, warnings=notes)
 
@@ -80,26 +85,34 @@ class _Gate:
             )
 
 
-def _point(gate: _Gate, copy: Operation, samples: int, direction: Direction) -> list[Metric]:
-    pairs = [(gate.closed([copy]), gate.open([copy])) for _ in range(samples)]
-    row = [gate.closed([copy] * ROW) / ROW for _ in range(samples)]
+def _point(gate: _Gate, copy: Operation, context: Context, direction: Direction) -> list[Metric]:
+    pairs = _sampled(lambda: (gate.closed([copy]), gate.open([copy])), context)
+    row = _sampled(lambda: gate.closed([copy] * ROW) / ROW, context)
     values = {
         "ungated_seconds": [ungated for _, ungated in pairs],
         "driver_path_seconds": [ungated - gated for gated, ungated in pairs],
     }
-    dims = {"direction": direction, "bytes": copy.size}
+    dims: dict[str, Scalar] = {"direction": direction, "bytes": copy.size}
     metric = gate.cuda.metric
     return [
         *(metric(name, seconds, warmup=WARMUP, **dims) for name, seconds in values.items()),
-        metric("gated_seconds", [gated for gated, _ in pairs], warmup=WARMUP, **dims, copies=1),
-        metric("gated_seconds", row, warmup=WARMUP, **dims, copies=ROW),
+        metric("gated_seconds", [gated for gated, _ in pairs], warmup=WARMUP, copies=1, **dims),
+        metric("gated_seconds", row, warmup=WARMUP, copies=ROW, **dims),
     ]
+
+
+def _sampled(take: Callable[[], T], context: Context) -> list[T]:
+    """Take one sample for warm-up, then as many as fit into `point_seconds` if each takes as long as it did."""
+    start = time.perf_counter()
+    first = take()
+    count = samples_for(context.number("point_seconds"), time.perf_counter() - start, context.integer("samples"))
+    return [first, *(take() for _ in range(count))]
 
 
 GATED = Task(
     summary="Copies enqueued behind a running kernel and timed on the device, and what the driver adds without it.",
     run=run_gated,
-    params={"max_bytes": 2**26, "samples": 50},
+    params={"max_bytes": 2**26, "samples": 50, "point_seconds": 0.1},
     devices=("cuda",),
     seconds=6.0,
 )

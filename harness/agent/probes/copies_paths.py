@@ -47,10 +47,10 @@ def sizes(most: int, growth: int, least: int = SMALLEST) -> Iterator[int]:
         size *= growth
 
 
-def largest(cuda: Session, wanted: int, growth: int) -> tuple[int, list[str]]:
+def largest(cuda: Session, wanted: int, growth: int, least: int = SMALLEST) -> tuple[int, list[str]]:
     """Return the largest size of the series up to `wanted` that both memories have room for; a note if it is less."""
     room = min(cuda.gpu.free_memory() // DEVICE_SHARE, host_memory.available() // HOST_SHARE)
-    found = max(sizes(min(wanted, room), growth))
+    found = max(sizes(min(wanted, room), growth, least))
     if found * growth > wanted:
         return found, []
     return found, [f"copies of up to {found} bytes only: {room // MIB} MiB of memory may be used for each buffer"]

@@ -1,6 +1,6 @@
 """Copies from one GPU to another: `copies` declares this task as its own.
 
-`peer_seconds` is one cuMemcpyPeerAsync on an idle stream until it is done, by direction and bytes. Where the GPUs cannot
+`peer_seconds` is one cuMemcpyPeerAsync on an idle stream until it is done, by direction and bytes. Where the GPUs can't
 use each other's memory, the driver stages the copy in the host's, and a warning says so: it is the same metric, since
 that is what the platform costs. `peer_latency_seconds` and `peer_bandwidth` are those of the line over the bytes.
 """
@@ -89,7 +89,7 @@ def _curve(
         _, complete = measured(cuda, [copy], context.number("point_seconds"), context.integer("samples"))
         metrics.append(cuda.metric("peer_seconds", complete, warmup=WARMUP, direction=direction, bytes=size))
         points[size] = typical(complete, WARMUP)
-        context.progress(len(metrics), len(metrics), direction)
+        context.progress(len(points), len(points) + 1, direction)
     found, notes = fitted(points, f"peer {direction}")
     if "intercept" in found:
         metrics.append(cuda.metric("peer_latency_seconds", [found["intercept"]], direction=direction))
@@ -101,7 +101,7 @@ def _curve(
 PEER = Task(
     summary="Copies from one GPU to another and back, by size; through the host where there is no peer access.",
     run=run_peer,
-    params={"max_bytes": 2**28, "growth": 4, "samples": 100, "point_seconds": 0.25},
+    params={"max_bytes": 2**28, "growth": 4, "samples": 100, "point_seconds": 0.2},
     devices=("cuda",),
     seconds=6.0,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Protocol
 
 import pytest
@@ -14,12 +15,14 @@ from tests.agent.native_helper import built
 
 
 class RunTask(Protocol):
-    def __call__(self, entry: str, *, locations: Sequence[Location] = (), **params: Scalar) -> Outcome: ...
+    def __call__(
+        self, entry: str, *, device: str = "cpu", locations: Sequence[Location] = (), **params: Scalar
+    ) -> Outcome: ...
 
 
 @pytest.fixture
 def run_task() -> RunTask:
-    def run(entry: str, *, locations: Sequence[Location] = (), **params: Scalar) -> Outcome:
+    def run(entry: str, *, device: str = "cpu", locations: Sequence[Location] = (), **params: Scalar) -> Outcome:
         task = find(entry)
         assert task is not None
         assert params.keys() <= task.params.keys()
@@ -30,7 +33,7 @@ def run_task() -> RunTask:
             task=entry,
             entry=entry,
             params={**task.params, **params},
-            device="cpu",
+            device=device,
             block=1,
             attempt=1,
             seed=1,
@@ -72,6 +75,12 @@ def metric(outcome: Outcome, name: str, **dims: Scalar) -> Metric:
     found = [each for each in outcome.metrics if each.name == name and dims.items() <= each.dims.items()]
     assert len(found) == 1, [(each.name, each.dims) for each in outcome.metrics]
     return found[0]
+
+
+def middle(outcome: Outcome, name: str, **dims: Scalar) -> float:
+    """Return the median of that metric without its warm-up."""
+    found = metric(outcome, name, **dims)
+    return median(found.samples[found.warmup :])
 
 
 def names(outcome: Outcome) -> set[str]:
