@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
+from typing import TypeVar
 
 from harness.agent import ptx
 from harness.agent.cuda import CudaContext, Device, Driver, Kernel, open_driver
@@ -18,6 +20,8 @@ from harness.agent.task import Context, Outcome
 
 CALL_SAMPLES, CALLS = 50, 1000
 FEWEST_SAMPLES = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,14 @@ def versions(device: Device) -> dict[str, str]:
     return {"cuda_driver": device.driver.version, "gpu": device.name, "gpu_uuid": device.uuid}
 
 
-def samples_for(seconds: float, first: float, most: int) -> int:
-    """Return how many samples fit into `seconds` if each takes as long as the first did: 3 at least."""
-    return max(FEWEST_SAMPLES, min(most, int(seconds / first) if first > 0 else most))
+def paced(take: Callable[[int], list[T]], seconds: float, most: int) -> list[T]:
+    """Take one sample as warm-up, three that count, and then as many more as fit into `seconds`, `most` in all."""
+    warm_up = take(1)
+    start = time.perf_counter()
+    first = take(FEWEST_SAMPLES)
+    each = (time.perf_counter() - start) / FEWEST_SAMPLES
+    further = min(most, int(seconds / each)) - FEWEST_SAMPLES
+    return [*warm_up, *first, *(take(further) if further > 0 else ())]
 
 
 def typical(seconds: Sequence[float], warmup: int) -> float:

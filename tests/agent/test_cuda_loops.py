@@ -10,8 +10,9 @@ from harness import native
 from harness.agent import ptx
 from harness.agent.cuda import CudaContext, open_driver
 from harness.agent.cuda_errors import CudaError, CudaOutOfMemoryError
-from harness.agent.cuda_loops import FAILURE, FUNCTIONS, CudaLoops, NativeCudaLoops, PythonCudaLoops, cuda_loops
+from harness.agent.cuda_loops import FAILURE, FUNCTIONS, CudaLoops, NativeCudaLoops, cuda_loops
 from harness.agent.cuda_operations import Kind, Memory, Operation, expect_pending, launch, record
+from harness.agent.cuda_python_loops import PythonCudaLoops
 from harness.agent.host_memory import pageable
 from harness.agent.loops import PythonLoops
 from harness.agent.task import Unsupported

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from harness.agent import host_memory, pinned_ceiling
 from harness.agent.cuda_errors import CudaOutOfMemoryError
 from harness.agent.cuda_operations import Memory
-from harness.agent.cuda_session import Session, ordinal, samples_for, session
+from harness.agent.cuda_session import Session, ordinal, paced, session
 from harness.agent.messages import Metric
 from harness.agent.pinned_ceiling import Ceiling
 from harness.agent.probes.copies_paths import largest, sizes
@@ -68,12 +68,15 @@ def _kind(cuda: Session, context: Context, name: str, memory: Memory, most: int)
     with ExitStack() as stack:
         address = stack.enter_context(host_memory.pageable(most)) if memory is Memory.REGISTERED else 0
         for size in sizes(most, GROWTH, SMALLEST):
-            first = cuda.loops.allocate(1, memory, size, stream=stream, address=address)
-            budget, samples = context.number("point_seconds"), context.integer("samples")
-            count = samples_for(budget, first[0][0] + first[1][0], samples)
-            rest = cuda.loops.allocate(count, memory, size, stream=stream, address=address)
-            for metric, one, others in zip(("allocate_seconds", "free_seconds"), first, rest, strict=True):
-                yield cuda.metric(metric, one + others, warmup=WARMUP, kind=name, bytes=size)
+
+            def take(samples: int, size: int = size) -> list[tuple[float, float]]:
+                return list(
+                    zip(*cuda.loops.allocate(samples, memory, size, stream=stream, address=address), strict=True)
+                )
+
+            pairs = paced(take, context.number("point_seconds"), context.integer("samples"))
+            for metric, seconds in zip(("allocate_seconds", "free_seconds"), zip(*pairs, strict=True), strict=True):
+                yield cuda.metric(metric, seconds, warmup=WARMUP, kind=name, bytes=size)
 
 
 ALLOCATION = Task(

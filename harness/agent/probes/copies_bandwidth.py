@@ -100,7 +100,7 @@ class _Probe:
         metrics: list[Metric] = []
         points: dict[float, float] = {}
         for done, (size, copies) in enumerate(operations.items(), start=1):
-            enqueued, complete = measured(cuda, copies, context.number("point_seconds"), context.integer("samples"))
+            enqueued, complete = measured(cuda, copies, context)
             metrics.append(cuda.metric("copy_seconds", complete, warmup=WARMUP, bytes=size, **dims))
             metrics.append(cuda.metric("copy_enqueue_seconds", enqueued, warmup=WARMUP, bytes=size, **dims))
             points[float(size * len(copies))] = typical(complete, WARMUP)

@@ -10,19 +10,20 @@ one right after the other, and their difference is the driver's path from the ca
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from harness.agent.cuda_operations import Operation, expect_pending, launch, record
-from harness.agent.cuda_session import Session, samples_for, session
+from harness.agent.cuda_session import Session, paced, session
 from harness.agent.messages import Metric, Scalar
 from harness.agent.probes.copies_paths import Buffers, Direction, largest, sizes
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
 WARMUP = 1
-SHORTEST_GATE, LONGEST_GATE = 200_000, 100_000_000  # ns
+SHORTEST_GATE, LONGEST_GATE = 200_000, 400_000_000  # ns
+MARGIN = 4  # a gate lasts so many times what enqueuing took last
+SECOND = 10**9  # ns
 ROW = 8  # copies
 GROWTH = 64
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def run_gated(context: Context) -> Outcome:
 
 @dataclass(kw_only=True)
 class _Gate:
-    """Times copies by events, behind a gate and without one. `nanoseconds` grows to what the platform needs."""
+    """Times copies by events, behind a gate and without one. `nanoseconds` follows what enqueuing takes."""
 
     cuda: Session
     stream: int
@@ -61,28 +62,31 @@ class _Gate:
 
     def closed(self, copies: list[Operation]) -> float:
         """Return the seconds between the events with the gate closed until all was enqueued."""
-        while True:
-            spin = launch(self.stream, self.cuda.kernel("spin", self.nanoseconds))
-            timed = [record(self.stream, self.start), *copies, record(self.stream, self.end)]
-            try:
-                self.cuda.loops.enqueue(1, [spin, *timed, expect_pending(self.stream, self.start)])
-            except BlockingIOError:
-                self._lengthen()
-                continue
-            return self.cuda.gpu.elapsed(self.start, self.end)
+        nanoseconds = self.nanoseconds
+        while (enqueuing := self._behind(nanoseconds, copies)) is None:
+            nanoseconds *= 2
+            if nanoseconds > LONGEST_GATE:
+                raise Unsupported(
+                    f"a kernel of {nanoseconds / 2e6:g} ms ended before a copy could be enqueued behind it: unset "
+                    "CUDA_LAUNCH_BLOCKING, or leave copies.gated out on this platform"
+                )
+        self.nanoseconds = max(SHORTEST_GATE, int(MARGIN * enqueuing * SECOND))
+        return self.cuda.gpu.elapsed(self.start, self.end)
+
+    def _behind(self, nanoseconds: int, copies: list[Operation]) -> float | None:
+        """Enqueue all behind a gate; return the seconds that took the host, None if the gate opened meanwhile."""
+        spin = launch(self.stream, self.cuda.kernel("spin", nanoseconds))
+        timed = [record(self.stream, self.start), *copies, record(self.stream, self.end)]
+        try:
+            enqueued, _ = self.cuda.loops.enqueue(1, [spin, *timed, expect_pending(self.stream, self.start)])
+        except BlockingIOError:
+            return None
+        return enqueued[0]
 
     def open(self, copies: list[Operation]) -> float:
         """Return the seconds between the events on an idle stream."""
         self.cuda.loops.enqueue(1, [record(self.stream, self.start), *copies, record(self.stream, self.end)])
         return self.cuda.gpu.elapsed(self.start, self.end)
-
-    def _lengthen(self) -> None:
-        self.nanoseconds *= 2
-        if self.nanoseconds > LONGEST_GATE:
-            raise Unsupported(
-                f"a kernel of {LONGEST_GATE / 1e6:g} ms ended before a copy could be enqueued behind it: unset "
-                "CUDA_LAUNCH_BLOCKING, or leave copies.gated out on this platform"
-            )
 
 
 def _point(gate: _Gate, copy: Operation, context: Context, direction: Direction) -> list[Metric]:
@@ -102,11 +106,9 @@ def _point(gate: _Gate, copy: Operation, context: Context, direction: Direction)
 
 
 def _sampled(take: Callable[[], T], context: Context) -> list[T]:
-    """Take one sample for warm-up, then as many as fit into `point_seconds` if each takes as long as it did."""
-    start = time.perf_counter()
-    first = take()
-    count = samples_for(context.number("point_seconds"), time.perf_counter() - start, context.integer("samples"))
-    return [first, *(take() for _ in range(count))]
+    return paced(
+        lambda samples: [take() for _ in range(samples)], context.number("point_seconds"), context.integer("samples")
+    )
 
 
 GATED = Task(

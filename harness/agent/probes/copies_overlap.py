@@ -19,6 +19,7 @@ from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 1
 GROWTH = 4
+TRIALS = 4
 SECOND = 10**9  # ns
 DIRECTIONS: tuple[Direction, ...] = ("h2d", "d2h")
 
@@ -63,9 +64,9 @@ class _Trial:
         return [*times, self._ratio([hidden(*triple) for triple in triples], dims)]
 
     def _size(self, buffers: Buffers, direction: Direction) -> int:
-        """Return how many bytes take about as long as the kernel; the second of two copies tells."""
+        """Return how many bytes take about as long as the kernel; the fastest of some copies tells."""
         copy = buffers.copy(direction, self.most, self.stream)
-        seconds = [self._seconds(copy) for _ in range(2)][1]
+        seconds = min(self._seconds(copy) for _ in range(TRIALS))
         return max(1, min(self.most, int(self.most * self.context.number("compute_seconds") / seconds)))
 
     def _seconds(self, *operations: Operation) -> float:

@@ -10,7 +10,8 @@ from typing import Literal
 
 from harness.agent import host_memory
 from harness.agent.cuda_operations import Kind, Operation
-from harness.agent.cuda_session import Session, samples_for
+from harness.agent.cuda_session import Session, paced
+from harness.agent.task import Context
 
 Direction = Literal["h2d", "d2h", "d2d"]
 KINDS = {"h2d": Kind.TO_DEVICE, "d2h": Kind.TO_HOST, "d2d": Kind.ON_DEVICE}
@@ -56,11 +57,14 @@ def largest(cuda: Session, wanted: int, growth: int, least: int = SMALLEST) -> t
     return found, [f"copies of up to {found} bytes only: {room // MIB} MiB of memory may be used for each buffer"]
 
 
-def measured(cuda: Session, operations: list[Operation], seconds: float, most: int) -> tuple[list[float], list[float]]:
-    """Return seconds to enqueue and seconds to complete; the first of each is warm-up and says how many fit."""
-    first_enqueued, first = cuda.loops.enqueue(1, operations)
-    enqueued, complete = cuda.loops.enqueue(samples_for(seconds, first[0], most), operations)
-    return first_enqueued + enqueued, first + complete
+def measured(cuda: Session, operations: list[Operation], context: Context) -> tuple[list[float], list[float]]:
+    """Return seconds to enqueue and seconds to complete; the first of each is warm-up."""
+
+    def take(samples: int) -> list[tuple[float, float]]:
+        return list(zip(*cuda.loops.enqueue(samples, operations), strict=True))
+
+    pairs = paced(take, context.number("point_seconds"), context.integer("samples"))
+    return [enqueued for enqueued, _ in pairs], [complete for _, complete in pairs]
 
 
 def check(cuda: Session, buffers: Buffers, stream: int, size: int) -> None:

@@ -86,7 +86,7 @@ def _curve(
             source=source.address,
             size=size,
         )
-        _, complete = measured(cuda, [copy], context.number("point_seconds"), context.integer("samples"))
+        _, complete = measured(cuda, [copy], context)
         metrics.append(cuda.metric("peer_seconds", complete, warmup=WARMUP, direction=direction, bytes=size))
         points[size] = typical(complete, WARMUP)
         context.progress(len(points), len(points) + 1, direction)

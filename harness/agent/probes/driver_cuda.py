@@ -33,6 +33,7 @@ from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 2  # samples of each point
 FEWEST = 10
+INSTANTIATIONS = 10
 BATCH = 256  # launches between two waits where each call is timed: less than any driver's queue holds
 SYNCS = {"spin": types.SCHED_SPIN, "yield": types.SCHED_YIELD, "blocking": types.SCHED_BLOCKING}
 CACHE = "CUDA_CACHE_PATH"
@@ -77,15 +78,13 @@ def run_graph(context: Context) -> Outcome:
         metrics: list[Metric] = []
         points: dict[float, float] = {}
         for done, nodes in enumerate(counts, start=1):
-            with _graph(cuda, stream, kernel, nodes) as (graph, instantiation):
-                total = WARMUP + _samples(context, nodes)
-                enqueued, complete = cuda.loops.enqueue(total, [graph])
-            metrics.append(cuda.metric("graph_enqueue_seconds", enqueued, warmup=WARMUP, nodes=nodes))
-            metrics.append(cuda.metric("graph_complete_seconds", complete, warmup=WARMUP, nodes=nodes))
-            points[nodes] = typical(complete, WARMUP)
+            with cuda.driver.owned(_captured(cuda, stream, kernel, nodes), "cuGraphDestroy") as graph:
+                measured = _graph(cuda, stream, graph, WARMUP + _samples(context, nodes), nodes)
+                metrics += measured
+                points[nodes] = typical(measured[1].samples, WARMUP)
+                if nodes == counts[-1]:
+                    metrics.append(_instantiation(cuda, graph, nodes))
             context.progress(done, len(counts), f"{nodes} nodes")
-            if nodes == counts[-1]:
-                metrics.append(cuda.metric("graph_instantiate_seconds", instantiation, warmup=1, nodes=nodes))
         fits, notes = _fit(cuda, points, "graph")
         return cuda.outcome([*metrics, *fits], warnings=notes)
 
@@ -140,19 +139,25 @@ def _samples(context: Context, launches: int) -> int:
     return max(FEWEST, min(context.integer("samples"), context.integer("launches_per_point") // launches))
 
 
-@contextmanager
-def _graph(cuda: Session, stream: int, kernel: Kernel, nodes: int) -> Iterator[tuple[Operation, list[float]]]:
-    """Yield the launch of a graph of kernels one after the other, and the seconds of instantiating it, 4 times."""
-    driver = cuda.driver
-    with driver.owned(_captured(cuda, stream, kernel, nodes), "cuGraphDestroy") as graph:
-        seconds = []
-        for _ in range(3):
-            elapsed, executable = _timed(lambda: driver.handle("cuGraphInstantiateWithFlags", graph, 0))
-            driver.call("cuGraphExecDestroy", executable)
-            seconds.append(elapsed)
-        elapsed, executable = _timed(lambda: driver.handle("cuGraphInstantiateWithFlags", graph, 0))
-        with driver.owned(executable, "cuGraphExecDestroy"):
-            yield Operation(kind=Kind.GRAPH, stream=stream, handle=executable), [*seconds, elapsed]
+def _graph(cuda: Session, stream: int, graph: int, samples: int, nodes: int) -> tuple[Metric, Metric]:
+    """Return the seconds until one launch of the graph has been enqueued, and until it is done."""
+    executable = cuda.driver.handle("cuGraphInstantiateWithFlags", graph, 0)
+    with cuda.driver.owned(executable, "cuGraphExecDestroy"):
+        operation = Operation(kind=Kind.GRAPH, stream=stream, handle=executable)
+        enqueued, complete = cuda.loops.enqueue(samples, [operation])
+    return (
+        cuda.metric("graph_enqueue_seconds", enqueued, warmup=WARMUP, nodes=nodes),
+        cuda.metric("graph_complete_seconds", complete, warmup=WARMUP, nodes=nodes),
+    )
+
+
+def _instantiation(cuda: Session, graph: int, nodes: int) -> Metric:
+    seconds = []
+    for _ in range(1 + INSTANTIATIONS):
+        elapsed, executable = _timed(lambda: cuda.driver.handle("cuGraphInstantiateWithFlags", graph, 0))
+        cuda.driver.call("cuGraphExecDestroy", executable)
+        seconds.append(elapsed)
+    return cuda.metric("graph_instantiate_seconds", seconds, warmup=1, nodes=nodes)
 
 
 def _captured(cuda: Session, stream: int, kernel: Kernel, nodes: int) -> int:
