@@ -61,6 +61,11 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "blocks_sync": (_PATH, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
     # cpuid.c
     "hypervisor": (_I64, _SECONDS),
+    # cuda.c, called by cuda_loops
+    "cuda_call": (_ADDRESS, _I64, _I64, _SECONDS),
+    "cuda_enqueue": (_ADDRESS, _I64, _ADDRESS, _I64, _I64, _I32, _SECONDS),
+    "cuda_each": (_ADDRESS, _I64, _ADDRESS, _I64, _I32, _SECONDS),
+    "cuda_allocate": (_ADDRESS, _I64, _I32, _U64, _ADDRESS, _ADDRESS, _SECONDS),
 }
 
 

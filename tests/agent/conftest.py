@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from harness.agent import probes
+from harness.agent import cuda, probes
 from harness.agent.messages import CellSpec
 from harness.pack import agent_archive
+from tests.simulated.build import libraries
+from tests.simulated.driver import CUDA, SimulatedDriver
 
 FAKES = Path(__file__).parent / "fakes"
 MakeSpec = Callable[..., CellSpec]
+Plant = Callable[..., None]
 
 
 @pytest.fixture
@@ -44,3 +47,18 @@ def fake_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return agent_archive(cache=tmp_path_factory.mktemp("agent"))
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Return what plants a simulated driver: for this process, and for those that it starts from now on."""
+    library = str(libraries() / CUDA)
+    monkeypatch.setattr(cuda, "library_names", lambda: (library,))
+
+    def plant(**values: Any) -> None:  # noqa: ANN401 - those of SimulatedDriver
+        driver = SimulatedDriver(**values)
+        driver.plant()
+        for name, value in driver.environment({}).items():
+            monkeypatch.setenv(name, value)
+
+    return plant

@@ -113,4 +113,26 @@ PROBE_EXPORT int32_t probe_blocks_sync(const char *path, int32_t how, const int6
                                        int64_t size, int64_t limit, double *seconds);
 #endif
 
+/* cuda.c: every operating system. Calls of the CUDA driver through `driver`, in the context that is current. A call that
+ * fails ends the loop, which returns -(PROBE_CUDA_FAILURE + 1000 × its place in cuda_driver_t + its CUresult). */
+#define PROBE_CUDA_FAILURE 1000000
+struct cuda_driver;
+struct cuda_operation;
+/* cuCtxGetCurrent: what entering the driver costs. */
+PROBE_EXPORT int32_t probe_cuda_call(const struct cuda_driver *driver, int64_t samples, int64_t calls, double *seconds);
+/* A sample enqueues all of `count` operations `repeats` times, with cuStreamQuery after each if `flushed`, then waits
+ * for their streams; those of one stream stand side by side. Two values a sample: until all was enqueued, until all
+ * was done. -EAGAIN if an event had come that was expected to be pending. */
+PROBE_EXPORT int32_t probe_cuda_enqueue(const struct cuda_driver *driver, int64_t samples,
+                                        const struct cuda_operation *operations, int64_t count, int64_t repeats,
+                                        int32_t flushed, double *seconds);
+/* One operation; after every `batch` of them the stream is waited for, untimed. */
+PROBE_EXPORT int32_t probe_cuda_each(const struct cuda_driver *driver, int64_t samples,
+                                     const struct cuda_operation *operation, int64_t batch, int32_t flushed,
+                                     double *seconds);
+/* `bytes` of a kind of memory (enum cuda_memory) allocated and freed again. Two values a sample: one, then the other.
+ * `memory` is what CUDA_REGISTERED registers, `stream` where CUDA_POOL_MEMORY is ordered. */
+PROBE_EXPORT int32_t probe_cuda_allocate(const struct cuda_driver *driver, int64_t samples, int32_t kind,
+                                         uint64_t bytes, void *stream, void *memory, double *seconds);
+
 #endif

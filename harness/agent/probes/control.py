@@ -3,15 +3,20 @@
 `fma` is a chain of dependent multiply-adds in registers: no memory, no kernel, no driver, so only the clock frequency
 and the share of a CPU that the platform grants can change it. Where it differs, the pair of platforms is not
 comparable. Its samples last half a second or more: a container's CPU limit freezes the process for parts of each
-100 ms, which shorter samples show in their tail only.
+100 ms, which shorter samples show in their tail only. On a GPU's cell the same chain also runs as a kernel there
+(`device_fma_seconds`), for the GPU's clock.
 
 `delay` is a busy wait of a known length: the whole way from clock to report must give that length back.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from harness.agent.helper import loops
-from harness.agent.loops import Loops, clock_metric, loop_metric
+from harness.agent.loops import clock_metric, loop_metric
+from harness.agent.messages import Metric
+from harness.agent.probes.control_cuda import device_chain
 from harness.agent.task import Context, Outcome, Task
 
 UNIT = 10**9  # `fma_seconds` is the time of this many multiply-adds
@@ -21,19 +26,27 @@ MARGIN = 1.1  # a sample is made this much longer than asked for
 UNFUSED = "no fused multiply-add here: control.fma measured a multiplication and an addition"
 
 
+class Chain(Protocol):
+    """A processor that runs the chain: the CPU by its loops, or a GPU."""
+
+    def fma(self, samples: int, calls: int) -> list[float]:
+        """Return the seconds of chains of `calls` multiply-adds."""
+
+
 def run_fma(context: Context) -> Outcome:
-    """Measure `fma_seconds`: seconds per 1e9 multiply-adds, whatever number of them makes a sample long enough."""
+    """Measure `fma_seconds`: seconds per 1e9 multiply-adds, whatever number of them makes a sample long enough.
+
+    On a GPU's cell also `device_fma_seconds`, the same there, by the GPU's own clock.
+    """
     timed = loops("fma")
-    calls, warm_up = _calibrate(timed, context.number("sample_seconds"))
-    total = context.integer("samples")
-    elapsed = [warm_up]
-    for done in range(1, total + 1):
-        elapsed += timed.fma(1, calls)
-        context.progress(done, total, "")
-    values = [seconds / calls * UNIT for seconds in elapsed]
-    metric = loop_metric("fma_seconds", timed, values, warmup=1)
+    metric = loop_metric("fma_seconds", timed, _chains(timed, context), warmup=1)
     warnings = timed.warnings if timed.fused else (*timed.warnings, UNFUSED)
-    return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=warnings)
+    on_device, device_versions = _on_device(context)
+    return Outcome(
+        metrics=(metric, *on_device, clock_metric(timed)),
+        versions={**timed.versions, **device_versions},
+        warnings=warnings,
+    )
 
 
 def run_delay(context: Context) -> Outcome:
@@ -46,7 +59,27 @@ def run_delay(context: Context) -> Outcome:
     return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
 
 
-def _calibrate(timed: Loops, at_least: float) -> tuple[int, float]:
+def _on_device(context: Context) -> tuple[list[Metric], dict[str, str]]:
+    if context.spec.device == "cpu":
+        return [], {}
+    with device_chain(context) as chain:
+        values = tuple(_chains(chain, context))
+        metric = Metric(name="device_fma_seconds", unit="s", better="lower", samples=values, warmup=1)
+        return [metric], chain.versions
+
+
+def _chains(chain: Chain, context: Context) -> list[float]:
+    """Return the seconds per 1e9 multiply-adds, one a sample; the first is warm-up."""
+    calls, warm_up = _calibrate(chain, context.number("sample_seconds"))
+    total = context.integer("samples")
+    elapsed = [warm_up]
+    for done in range(1, total + 1):
+        elapsed += chain.fma(1, calls)
+        context.progress(done, total, "")
+    return [seconds / calls * UNIT for seconds in elapsed]
+
+
+def _calibrate(timed: Chain, at_least: float) -> tuple[int, float]:
     """Return how many multiply-adds take `at_least` seconds at full speed, and what a first sample of them took.
 
     The fastest of some short trials is full speed, whatever else runs and whatever limit holds. A first sample that
@@ -64,6 +97,7 @@ TASKS = {
         summary="A chain of dependent multiply-adds in registers: clock frequency and CPU share, nothing else.",
         run=run_fma,
         params={"samples": 5, "sample_seconds": 0.5},
+        devices=("cpu", "cuda"),
         seconds=4.0,
     ),
     "delay": Task(

@@ -20,6 +20,7 @@ import os
 
 from harness.agent.helper import NativeHelper, loops
 from harness.agent.loops import clock_metric, loop_metric
+from harness.agent.probes.driver_cuda import CUDA_TASKS
 from harness.agent.probes.driver_jitter import run_jitter
 from harness.agent.probes.driver_switch import run_switch
 from harness.agent.task import Context, Outcome, Task, Unsupported
@@ -56,6 +57,7 @@ def run_spawn(context: Context) -> Outcome:
 
 
 TASKS = {
+    **CUDA_TASKS,
     "syscall": Task(
         summary="The cheapest real system call: what crossing into the kernel and back costs.",
         run=run_syscall,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import pytest
 
@@ -17,35 +17,52 @@ class RunTask(Protocol):
     def __call__(self, entry: str, *, locations: Sequence[Location] = (), **params: Scalar) -> Outcome: ...
 
 
+class RunOnGpu(Protocol):
+    def __call__(self, entry: str, *, device: str = "cuda:0", **params: Any) -> Outcome: ...  # noqa: ANN401 - Scalars
+
+
 @pytest.fixture
 def run_task() -> RunTask:
     def run(entry: str, *, locations: Sequence[Location] = (), **params: Scalar) -> Outcome:
-        task = find(entry)
-        assert task is not None
-        assert params.keys() <= task.params.keys()
-        spec = CellSpec(
-            cell=f"native/driver/{entry}",
-            platform="native",
-            stack="driver",
-            task=entry,
-            entry=entry,
-            params={**task.params, **params},
-            device="cpu",
-            block=1,
-            attempt=1,
-            seed=1,
-            locations=tuple(locations),
-        )
-        seen: list[tuple[int, int]] = []
-        context = Context(spec=spec, params=spec.params, progress=lambda done, total, _: seen.append((done, total)))
-        outcome = task.run(context)
-        assert all(0 < done <= total for done, total in seen)
-        # What an outcome holds must survive the way to the controller.
-        for metric in outcome.metrics:
-            assert Metric.from_json({**vars(metric), "samples": list(metric.samples)}) == metric
-        return outcome
+        return _run(entry, "cpu", locations, params)
 
     return run
+
+
+@pytest.fixture
+def run_on_gpu() -> RunOnGpu:
+    def run(entry: str, *, device: str = "cuda:0", **params: Any) -> Outcome:  # noqa: ANN401 - Scalars
+        return _run(entry, device, (), params)
+
+    return run
+
+
+def _run(entry: str, device: str, locations: Sequence[Location], params: Mapping[str, Scalar]) -> Outcome:
+    task = find(entry)
+    assert task is not None
+    assert params.keys() <= task.params.keys()
+    assert device.partition(":")[0] in task.devices
+    spec = CellSpec(
+        cell=f"native/driver/{entry}",
+        platform="native",
+        stack="driver",
+        task=entry,
+        entry=entry,
+        params={**task.params, **params},
+        device=device,
+        block=1,
+        attempt=1,
+        seed=1,
+        locations=tuple(locations),
+    )
+    seen: list[tuple[int, int]] = []
+    context = Context(spec=spec, params=spec.params, progress=lambda done, total, _: seen.append((done, total)))
+    outcome = task.run(context)
+    assert all(0 < done <= total for done, total in seen)
+    # What an outcome holds must survive the way to the controller.
+    for metric in outcome.metrics:
+        assert Metric.from_json({**vars(metric), "samples": list(metric.samples)}) == metric
+    return outcome
 
 
 @pytest.fixture
@@ -72,6 +89,12 @@ def metric(outcome: Outcome, name: str, **dims: Scalar) -> Metric:
     found = [each for each in outcome.metrics if each.name == name and dims.items() <= each.dims.items()]
     assert len(found) == 1, [(each.name, each.dims) for each in outcome.metrics]
     return found[0]
+
+
+def least(outcome: Outcome, name: str, **dims: Scalar) -> float:
+    """Return the least value of that metric without its warm-up: a busy machine does not spoil all samples."""
+    found = metric(outcome, name, **dims)
+    return min(found.samples[found.warmup :])
 
 
 def names(outcome: Outcome) -> set[str]:

@@ -4,10 +4,13 @@ from statistics import median
 
 import pytest
 
+from harness.agent import ptx
 from harness.agent.helper import NativeHelper
 from harness.agent.loops import ABSENT
-from harness.agent.probes import control
-from tests.agent.probes.conftest import RunTask, metric, names
+from harness.agent.probes import control, control_cuda
+from harness.agent.task import find
+from tests.agent.conftest import Plant
+from tests.agent.probes.conftest import RunOnGpu, RunTask, metric, names
 
 
 def test_fma_keeps_its_warm_up_apart_and_names_its_loop(run_task: RunTask, loop: str) -> None:
@@ -46,6 +49,33 @@ def test_fma_repeats_a_first_sample_that_was_too_short() -> None:
     calls, elapsed = control._calibrate(Accelerating(), 0.5)
     assert elapsed >= 0.5
     assert elapsed == pytest.approx(calls / 1e7)
+
+
+def test_fma_runs_on_the_gpu_of_a_gpus_cell_and_on_the_cpu(run_on_gpu: RunOnGpu, plant: Plant, loop: str) -> None:
+    plant(fma_ps=1000)
+    outcome = run_on_gpu("control.fma", samples=2, sample_seconds=0.02)
+    assert names(outcome) == {"fma_seconds", "device_fma_seconds", "clock_seconds"}
+    device = metric(outcome, "device_fma_seconds")
+    assert (len(device.samples), device.warmup, device.unit, device.better) == (3, 1, "s", "lower")
+    assert outcome.versions["gpu"] == "Simulated GPU"
+    assert find("control.fma").devices == ("cpu", "cuda")  # type: ignore[union-attr]  # it is there
+
+
+@pytest.mark.parametrize("picoseconds", [800, 2500])
+def test_the_gpus_clock_comes_back(run_on_gpu: RunOnGpu, plant: Plant, picoseconds: int) -> None:
+    plant(fma_ps=picoseconds, launch_ns=1000, query_ns=0)
+    outcome = run_on_gpu("control.fma", samples=2, sample_seconds=0.05)
+    for value in metric(outcome, "device_fma_seconds").samples:
+        assert value == pytest.approx(picoseconds * 1e-12 * control.UNIT, rel=0.05)
+
+
+def test_a_gpu_that_computes_something_else_counts_for_nothing(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant()
+    monkeypatch.setattr(ptx, "FMA_RESULT", 3.0)
+    with pytest.raises(control_cuda.ResultError, match=r"gave 2\.0 where 3\.0 is right"):
+        run_on_gpu("control.fma", samples=1, sample_seconds=0.01)
 
 
 @pytest.mark.parametrize("microseconds", [200, 2000])

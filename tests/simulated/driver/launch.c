@@ -92,6 +92,19 @@ static double duration_of(enum kernel kernel, void **parameters)
     return planted.kernel_ns;
 }
 
+/* What the kernel leaves behind: fma's chain x → x/2 + 1 is at its fixed point. */
+static struct item kernel_item(enum kernel kernel, void **parameters)
+{
+    static const float fixed_point = 2.0f;
+    struct item item = {.kind = WORK, .engine = COMPUTE, .work = duration_of(kernel, parameters)};
+    if (kernel == KERNEL_FMA) {
+        item.to = (void *)(uintptr_t)*(const CUdeviceptr *)parameters[0];
+        item.from = &fixed_point;
+        item.bytes = sizeof fixed_point;
+    }
+    return item;
+}
+
 /* Under WDDM the launch waits for company. */
 static CUresult launch(struct call *call, struct stream *stream, struct item item)
 {
@@ -115,9 +128,8 @@ EXPORT CUresult cuLaunchKernel(struct function *function, unsigned grid_x, unsig
     if (blocks == 0 || threads == 0 || threads > THREADS_MAX || shared_bytes > SHARED_MAX || extra != NULL
         || (parameters == NULL && function->kernel != KERNEL_OTHER))
         return leave(&call, CUDA_ERROR_INVALID_VALUE);
+    if (function->kernel == KERNEL_FMA && !is_device_range(*(const CUdeviceptr *)parameters[0], sizeof(float)))
+        return leave(&call, CUDA_ERROR_INVALID_VALUE);
     charge(&call, planted.launch_ns);
-    return leave(&call, launch(&call, stream,
-                               (struct item){.kind = WORK,
-                                             .engine = COMPUTE,
-                                             .work = duration_of(function->kernel, parameters)}));
+    return leave(&call, launch(&call, stream, kernel_item(function->kernel, parameters)));
 }

@@ -1,0 +1,95 @@
+"""Memory for copies: what it costs to get and give back, and how much can be pinned; `copies` declares this task.
+
+`allocate_seconds` and `free_seconds`, by kind and bytes, are those of cuMemAlloc (`device`), cuMemAllocAsync from the
+device's default pool, freed and taken again without a wait in between, as the pool is meant to be used (`pool`),
+cuMemHostAlloc (`host`) and cuMemHostRegister of memory that is present (`registered`).
+
+`pinned_reached_bytes` is how much a process of its own could pin in blocks, which stays within a safe share of the
+memory: the outcome is `limited` if the platform refused before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from harness.agent import host_memory, pinned_ceiling
+from harness.agent.cuda_errors import CudaOutOfMemoryError
+from harness.agent.cuda_operations import Memory
+from harness.agent.cuda_session import Session, ordinal, paced, session
+from harness.agent.messages import Metric
+from harness.agent.pinned_ceiling import Ceiling
+from harness.agent.probes.copies_paths import largest, sizes
+from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
+
+WARMUP = 1
+SMALLEST = 4096
+GROWTH = 16
+KINDS = {"device": Memory.DEVICE, "pool": Memory.POOL, "host": Memory.HOST, "registered": Memory.REGISTERED}
+
+
+def run_allocation(context: Context) -> Outcome:
+    """Measure allocations by kind and size, and the pinned ceiling; `limited` where the platform has one below."""
+    with session(context) as cuda:
+        most, notes = largest(cuda, context.integer("max_bytes"), GROWTH, SMALLEST)
+        metrics: list[Metric] = []
+        for done, (name, memory) in enumerate(KINDS.items(), start=1):
+            try:
+                metrics.extend(_kind(cuda, context, name, memory, most))  # sizes before a refused one stay
+            except (CudaOutOfMemoryError, Unsupported) as refusal:
+                notes.append(f"{name} memory left out: {refusal}")
+            context.progress(done, len(KINDS) + 1, name)
+        reason = ""
+        try:
+            ceiling = _ceiling(context)
+        except Unavailable as failure:
+            notes.append(f"pinned ceiling left out: {failure}")
+        else:
+            metrics.append(_reached(ceiling))
+            reason = ceiling.reason()
+        context.progress(len(KINDS) + 1, len(KINDS) + 1, "pinned ceiling")
+        return cuda.outcome(metrics, warnings=notes, status="limited" if reason else "ok", reason=reason)
+
+
+def _ceiling(context: Context) -> Ceiling:
+    """Search in a child process: up to the size asked for, never beyond the share of the memory that is available."""
+    block = context.integer("pinned_block")
+    safe = int(host_memory.available() * context.number("pinned_share"))
+    most = min(safe, context.integer("pinned_bytes")) // block * block
+    return pinned_ceiling.search(ordinal(context), block, most)
+
+
+def _reached(ceiling: Ceiling) -> Metric:
+    return Metric(name="pinned_reached_bytes", unit="B", better="higher", samples=(float(ceiling.reached),))
+
+
+def _kind(cuda: Session, context: Context, name: str, memory: Memory, most: int) -> Iterator[Metric]:
+    stream = cuda.gpu.stream()
+    with ExitStack() as stack:
+        address = stack.enter_context(host_memory.pageable(most)) if memory is Memory.REGISTERED else 0
+        for size in sizes(most, GROWTH, SMALLEST):
+
+            def take(samples: int, size: int = size) -> list[tuple[float, float]]:
+                return list(
+                    zip(*cuda.loops.allocate(samples, memory, size, stream=stream, address=address), strict=True)
+                )
+
+            pairs = paced(take, context.number("point_seconds"), context.integer("samples"))
+            for metric, seconds in zip(("allocate_seconds", "free_seconds"), zip(*pairs, strict=True), strict=True):
+                yield cuda.metric(metric, seconds, warmup=WARMUP, kind=name, bytes=size)
+
+
+ALLOCATION = Task(
+    summary="Allocation and freeing of device and pinned memory by size, and how much can be pinned.",
+    run=run_allocation,
+    params={
+        "max_bytes": 2**28,
+        "samples": 100,
+        "point_seconds": 0.2,
+        "pinned_bytes": 2**33,
+        "pinned_block": 2**26,
+        "pinned_share": 0.25,
+    },
+    devices=("cuda",),
+    seconds=10.0,
+)

@@ -1,0 +1,79 @@
+"""What the probes of copies share: paths between memories, sizes, and how large a copy may be."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.agent import host_memory
+from harness.agent.cuda_operations import Kind, Operation
+from harness.agent.cuda_session import Session, paced
+from harness.agent.task import Context
+
+Direction = Literal["h2d", "d2h", "d2d"]
+KINDS = {"h2d": Kind.TO_DEVICE, "d2h": Kind.TO_HOST, "d2d": Kind.ON_DEVICE}
+
+SMALLEST = 4  # bytes
+DEVICE_SHARE = 8  # a buffer takes this part of the GPU's free memory at most: Windows spills what does not fit
+HOST_SHARE = 8  # and of the host's available memory
+MIB = 2**20
+
+
+class CopyError(Exception):
+    """A copy did not bring what was sent: no time of it counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buffers:
+    """Addresses of two buffers of the GPU and of one of the host, equally large."""
+
+    device: tuple[int, int]
+    host: int
+
+    def copy(self, direction: Direction, size: int, stream: int) -> Operation:
+        """Return the copy: up from the host into the first buffer, down from the second, on the device between them."""
+        first, second = self.device
+        ends = {"h2d": (first, self.host), "d2h": (self.host, second), "d2d": (second, first)}[direction]
+        return Operation(kind=KINDS[direction], stream=stream, destination=ends[0], source=ends[1], size=size)
+
+
+def sizes(most: int, growth: int, least: int = SMALLEST) -> Iterator[int]:
+    """Yield `least`, times `growth`… up to `most`, and at least two of them: a line needs two points."""
+    size = least
+    while size <= max(most, least * growth):
+        yield size
+        size *= growth
+
+
+def largest(cuda: Session, wanted: int, growth: int, least: int = SMALLEST) -> tuple[int, list[str]]:
+    """Return the largest size of the series up to `wanted` that both memories have room for; a note if it is less."""
+    room = min(cuda.gpu.free_memory() // DEVICE_SHARE, host_memory.available() // HOST_SHARE)
+    found = max(sizes(min(wanted, room), growth, least))
+    if found * growth > wanted:
+        return found, []
+    return found, [f"copies of up to {found} bytes only: {room // MIB} MiB of memory may be used for each buffer"]
+
+
+def measured(cuda: Session, operations: list[Operation], context: Context) -> tuple[list[float], list[float]]:
+    """Return seconds to enqueue and seconds to complete; the first of each is warm-up."""
+
+    def take(samples: int) -> list[tuple[float, float]]:
+        return list(zip(*cuda.loops.enqueue(samples, operations), strict=True))
+
+    pairs = paced(take, context.number("point_seconds"), context.integer("samples"))
+    return [enqueued for enqueued, _ in pairs], [complete for _, complete in pairs]
+
+
+def check(cuda: Session, buffers: Buffers, stream: int, size: int) -> None:
+    """Send bytes up, across and down again; raise CopyError unless the same come back."""
+    sent = os.urandom(size)
+    ctypes.memmove(buffers.host, sent, size)
+    cuda.loops.enqueue(1, [buffers.copy("h2d", size, stream), buffers.copy("d2d", size, stream)])
+    ctypes.memset(buffers.host, 0, size)
+    cuda.loops.enqueue(1, [buffers.copy("d2h", size, stream)])
+    if ctypes.string_at(buffers.host, size) != sent:
+        msg = f"{size} bytes did not come back as they were sent: check the GPU's memory and its slot"
+        raise CopyError(msg)

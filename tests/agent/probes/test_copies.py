@@ -1,0 +1,262 @@
+"""What is planted into the simulated driver comes back: no figure here says anything about a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import pytest
+
+from harness.agent import host_memory
+from harness.agent.cuda_errors import CudaError
+from harness.agent.probes import copies_bandwidth, copies_gated
+from harness.agent.probes.copies_overlap import hidden
+from harness.agent.probes.copies_paths import CopyError, sizes
+from harness.agent.task import Unavailable, Unsupported, find
+from tests.agent.conftest import Plant
+from tests.agent.probes.conftest import RunOnGpu, least, metric, names
+
+KIB, MIB = 2**10, 2**20
+COMMON = {"driver_call_seconds", "clock_seconds"}
+# Small enough for most samples to end before the system gives the processor to somebody else.
+LARGEST = 256 * KIB
+SMALL: dict[str, Any] = {"max_bytes": LARGEST, "growth": 16, "samples": 40, "point_seconds": 0.5}
+CURVE = {"copy_seconds", "copy_enqueue_seconds", "copy_latency_seconds", "copy_bandwidth"}
+ATTEMPTS = 5
+
+
+def test_every_task_of_copies_is_found() -> None:
+    for name in ("bandwidth", "gated", "peer", "overlap", "allocation"):
+        task = find(f"copies.{name}")
+        assert task is not None
+        assert task.devices == ("cuda",)
+    assert find("copies_bandwidth.bandwidth") is None
+
+
+def test_sizes_are_a_series_of_two_at_least() -> None:
+    assert list(sizes(1024, 4)) == [4, 16, 64, 256, 1024]
+    assert list(sizes(1000, 4)) == [4, 16, 64, 256]
+    assert list(sizes(1, 16, 4096)) == [4096, 65536]
+
+
+def test_every_path_has_its_curve(run_on_gpu: RunOnGpu, plant: Plant, loop: str) -> None:
+    plant()
+    outcome = run_on_gpu("copies.bandwidth", **SMALL)
+    assert names(outcome) == CURVE | COMMON
+    paths = {(each.dims["direction"], each.dims["memory"]) for each in outcome.metrics if each.name == "copy_seconds"}
+    one_way = {(direction, memory) for direction in ("h2d", "d2h") for memory in ("pinned", "pageable")}
+    assert paths == one_way | {("d2d", "device"), ("both", "pinned")}
+    copied = [each for each in outcome.metrics if each.name == "copy_seconds"]
+    assert {each.dims["bytes"] for each in copied} == {4, 64, KIB, 16 * KIB, LARGEST}
+    assert all(each.warmup == 1 and len(each.samples) >= 4 for each in copied)
+    assert {each.dims["loop"] for each in outcome.metrics} == {loop}
+    assert (outcome.status, outcome.versions["gpu"]) == ("ok", "Simulated GPU")
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_latency_and_bandwidth_of_each_path_come_back(run_on_gpu: RunOnGpu, plant: Plant, factor: int) -> None:
+    """Each path its own: microseconds times `factor`, and GB/s through it."""
+    planted = {
+        ("h2d", "pinned"): (100 * factor, 1.2 / factor),
+        ("d2h", "pinned"): (130 * factor, 1.0 / factor),
+        ("d2d", "device"): (160 * factor, 1.4 / factor),
+        ("h2d", "pageable"): (190 * factor, 0.8 / factor),
+        ("d2h", "pageable"): (190 * factor, 0.6 / factor),
+    }
+    plant(
+        **{f"{way}_latency_ns": 1e3 * planted[way, memory][0] for way, memory in list(planted)[:3]},
+        **{f"{way}_gbps": planted[way, memory][1] for way, memory in list(planted)[:3]},
+        pageable_latency_ns=1e3 * planted["h2d", "pageable"][0],
+        pageable_h2d_gbps=planted["h2d", "pageable"][1],
+        pageable_d2h_gbps=planted["d2h", "pageable"][1],
+        copy_submit_ns=0,
+        sync_spin_ns=0,
+    )
+    outcomes = [run_on_gpu("copies.bandwidth", **SMALL) for _ in range(ATTEMPTS)]
+    for (direction, memory), (microseconds, gbps) in planted.items():
+        dims = {"direction": direction, "memory": memory}
+        latency, rate = 1e-6 * microseconds, 1e9 * gbps
+        for size in (4, LARGEST):
+            seconds = min(least(each, "copy_seconds", bytes=size, **dims) for each in outcomes)
+            assert seconds == pytest.approx(latency + size / rate, rel=0.05)
+        fits = [
+            [metric(each, f"copy_{name}", **dims).samples[0] for name in ("latency_seconds", "bandwidth")]
+            for each in outcomes
+        ]  # of medians: a busy machine may spoil one, it does not spoil all
+        assert any(fit == pytest.approx([latency, rate], rel=0.05) for fit in fits), (dims, fits)
+
+
+@pytest.mark.parametrize("duplex", [1.0, 0.5])
+def test_both_ways_at_once_share_what_they_share(run_on_gpu: RunOnGpu, plant: Plant, duplex: float) -> None:
+    plant(h2d_gbps=1, d2h_gbps=1, duplex=duplex, h2d_latency_ns=0, d2h_latency_ns=0, copy_submit_ns=0, sync_spin_ns=0)
+    outcome = run_on_gpu("copies.bandwidth", **SMALL)
+    both = least(outcome, "copy_seconds", direction="both", bytes=LARGEST)
+    assert both == pytest.approx(LARGEST / 1e9 / duplex, rel=0.05)
+
+
+@pytest.mark.parametrize("submit_us", [100, 200])
+def test_the_call_alone_is_told(run_on_gpu: RunOnGpu, plant: Plant, submit_us: int) -> None:
+    plant(copy_submit_ns=1e3 * submit_us)
+    outcome = run_on_gpu("copies.bandwidth", **SMALL)
+    enqueued = least(outcome, "copy_enqueue_seconds", direction="h2d", memory="pinned", bytes=LARGEST)
+    assert enqueued == pytest.approx(1e-6 * submit_us, rel=0.05)
+
+
+def test_no_copy_is_larger_than_there_is_room_for(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(memory_mib=1)
+    outcome = run_on_gpu("copies.bandwidth", **SMALL)
+    assert max(int(each.dims.get("bytes", 0)) for each in outcome.metrics) == 16 * KIB
+    assert "copies of up to 16384 bytes only: 0 MiB of memory may be used for each buffer" in outcome.warnings
+    plant()
+    monkeypatch.setattr(host_memory, "available", lambda: 8 * 16 * KIB)
+    outcome = run_on_gpu("copies.bandwidth", **SMALL)
+    assert max(int(each.dims.get("bytes", 0)) for each in outcome.metrics) == 16 * KIB
+
+
+@pytest.mark.parametrize(("wall_mib", "most"), [(1, 256 * KIB), (8, 4 * MIB)])
+def test_a_pinned_wall_limits_the_copies(run_on_gpu: RunOnGpu, plant: Plant, wall_mib: int, most: int) -> None:
+    plant(pinned_wall_mib=wall_mib)
+    outcome = run_on_gpu("copies.bandwidth", **{**SMALL, "max_bytes": 64 * MIB, "point_seconds": 0.01})
+    pinned = [each for each in outcome.metrics if each.dims.get("memory") == "pinned"]
+    assert max(int(each.dims.get("bytes", 0)) for each in pinned) == most
+    assert outcome.status == "limited"
+    assert f"pinned copies of up to {most} bytes only" in outcome.reason
+    pageable = [each for each in outcome.metrics if each.dims.get("memory") == "pageable"]
+    assert max(int(each.dims.get("bytes", 0)) for each in pageable) == 64 * MIB
+
+
+def test_no_pinned_memory_at_all_is_out_of_memory(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=("cuMemHostAlloc:2",))
+    with pytest.raises(MemoryError, match=r"cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY"):
+        run_on_gpu("copies.bandwidth", **SMALL)
+
+
+def test_a_copy_that_brings_something_else_counts_for_nothing(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant()
+    monkeypatch.setattr(ctypes, "string_at", lambda address, size: b"something else")
+    with pytest.raises(CopyError, match="did not come back as they were sent"):
+        run_on_gpu("copies.bandwidth", **SMALL)
+
+
+def test_a_device_that_is_lost_in_the_middle_is_a_failure(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=("cuMemcpyDtoHAsync_v2:700:100",))
+    with pytest.raises(CudaError, match="CUDA_ERROR_ILLEGAL_ADDRESS") as raised:
+        run_on_gpu("copies.bandwidth", **SMALL)
+    assert raised.value.lost
+
+
+GATED: dict[str, Any] = {"max_bytes": MIB, "samples": 15, "point_seconds": 0.2}
+
+
+@pytest.mark.parametrize(("submit_us", "latency_us", "gbps"), [(100, 10, 1.0), (300, 20, 0.5)])
+def test_the_gate_keeps_the_drivers_path_out(
+    run_on_gpu: RunOnGpu, plant: Plant, loop: str, submit_us: int, latency_us: int, gbps: float
+) -> None:
+    plant(copy_submit_ns=1e3 * submit_us, h2d_latency_ns=1e3 * latency_us, h2d_gbps=gbps)
+    outcome = run_on_gpu("copies.gated", **GATED)
+    assert names(outcome) == {"gated_seconds", "ungated_seconds", "driver_path_seconds"} | COMMON
+    device = 1e-6 * latency_us + MIB / (gbps * 1e9)
+    for copies in (1, copies_gated.ROW):
+        gated = least(outcome, "gated_seconds", direction="h2d", bytes=MIB, copies=copies, loop=loop)
+        assert gated == pytest.approx(device, rel=0.01)  # the simulated device's own time: no machine disturbs it
+    ungated = least(outcome, "ungated_seconds", direction="h2d", bytes=MIB)
+    assert ungated == pytest.approx(device + 1e-6 * submit_us, rel=0.05)
+    path = least(outcome, "driver_path_seconds", direction="h2d", bytes=4)
+    tolerance = 0.05 if loop == "native" else 0.2  # the interpreter's way between two calls is part of it
+    assert path == pytest.approx(1e-6 * submit_us, rel=tolerance)
+
+
+def test_a_gate_that_opens_too_soon_is_made_longer(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight calls of 300 µs outlast the first gate by far: taken as they are, the copies would not be gated."""
+    plant(copy_submit_ns=300_000, h2d_latency_ns=5000, h2d_gbps=1)
+    assert copies_gated.ROW * 300_000 > copies_gated.SHORTEST_GATE
+    outcome = run_on_gpu("copies.gated", **{**GATED, "samples": 5})
+    row = metric(outcome, "gated_seconds", direction="h2d", bytes=4, copies=copies_gated.ROW)
+    assert max(row.samples) == pytest.approx(5e-6, rel=0.05)
+
+
+def test_where_nothing_can_be_enqueued_behind_a_kernel_it_is_unsupported(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant()
+    monkeypatch.setattr(copies_gated, "LONGEST_GATE", 400_000)
+    plant(copy_submit_ns=2_000_000)
+    with pytest.raises(Unsupported, match=r"a kernel of 0\.4 ms ended before .*CUDA_LAUNCH_BLOCKING"):
+        run_on_gpu("copies.gated", **GATED)
+
+
+PEER: dict[str, Any] = {"max_bytes": LARGEST, "growth": 16, "samples": 40, "point_seconds": 0.5}
+
+
+@pytest.mark.parametrize(("latency_us", "gbps"), [(200, 1.0), (400, 0.5)])
+def test_a_peer_costs_what_was_planted(
+    run_on_gpu: RunOnGpu, plant: Plant, loop: str, latency_us: int, gbps: float
+) -> None:
+    plant(devices=2, peer=True, peer_latency_ns=1e3 * latency_us, peer_gbps=gbps, copy_submit_ns=0, sync_spin_ns=0)
+    outcome = run_on_gpu("copies.peer", **PEER)
+    assert names(outcome) == {"peer_seconds", "peer_latency_seconds", "peer_bandwidth"} | COMMON
+    for direction in ("to", "from"):
+        seconds = least(outcome, "peer_seconds", direction=direction, bytes=LARGEST, loop=loop)
+        assert seconds == pytest.approx(1e-6 * latency_us + LARGEST / (gbps * 1e9), rel=0.05)
+        small = least(outcome, "peer_seconds", direction=direction, bytes=4)
+        assert small == pytest.approx(1e-6 * latency_us, rel=0.05)
+    assert not any("no peer access" in warning for warning in outcome.warnings)
+
+
+def test_the_second_gpu_has_the_first_as_its_peer(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(devices=2, peer=True)
+    outcome = run_on_gpu("copies.peer", device="cuda:1", **PEER)
+    assert outcome.versions["gpu_uuid"].endswith("01")
+
+
+def test_without_peer_access_the_copies_are_staged_and_it_says_so(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(devices=2, peer=False)
+    outcome = run_on_gpu("copies.peer", **PEER)
+    assert any("no peer access" in warning for warning in outcome.warnings)
+
+
+def test_one_gpu_has_no_peer(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(devices=1)
+    with pytest.raises(Unavailable, match="needs two GPUs and 1 is visible"):
+        run_on_gpu("copies.peer")
+
+
+@pytest.mark.parametrize("overlap", [1.0, 0.5, 0.0])
+def test_the_share_that_hides_comes_back(run_on_gpu: RunOnGpu, plant: Plant, loop: str, overlap: float) -> None:
+    plant(overlap=overlap)
+    outcome = run_on_gpu("copies.overlap", compute_seconds=0.002, max_bytes=4 * MIB, samples=25)
+    times = {"compute_seconds", "alone_seconds", "overlapped_seconds"}
+    assert names(outcome) == {"overlap_ratio"} | times | COMMON
+    for direction in ("h2d", "d2h"):
+        dims = {"direction": direction, "memory": "pinned", "loop": loop}
+        alone = least(outcome, "alone_seconds", **dims)
+        assert least(outcome, "compute_seconds", **dims) == pytest.approx(0.002, rel=0.05)
+        assert alone == pytest.approx(0.002, rel=0.3)
+        both = least(outcome, "overlapped_seconds", **dims)
+        shares = metric(outcome, "overlap_ratio", **dims).samples
+        assert hidden(0.002, alone, both) == pytest.approx(overlap, abs=0.05)
+        assert min(abs(share - overlap) for share in shares) <= 0.05
+        assert all(0 <= share <= 1 for share in shares)
+
+
+@pytest.mark.parametrize(
+    ("compute", "copy", "both", "share"),
+    [(2, 1, 2, 1), (2, 1, 3, 0), (2, 1, 2.5, 0.5), (1, 2, 2, 1), (1, 1, 0.9, 1), (1, 1, 2.1, 0)],
+)
+def test_the_share_is_of_the_shorter_one(compute: float, copy: float, both: float, share: float) -> None:
+    assert hidden(compute, copy, both) == pytest.approx(share)
+
+
+def test_pinned_buffers_are_given_back(run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs fit one after the other under a wall that holds one of them."""
+    plant(pinned_wall_mib=0.5)
+    for _ in range(2):
+        outcome = run_on_gpu("copies.bandwidth", **SMALL)
+        assert outcome.status == "ok"
+    assert copies_bandwidth.WARMUP == 1

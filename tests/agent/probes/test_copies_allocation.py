@@ -1,0 +1,133 @@
+"""What is planted into the simulated driver comes back: no figure here says anything about a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.agent import host_memory, pinned_ceiling
+from harness.agent.pinned_ceiling import Ceiling
+from harness.agent.task import Unavailable
+from tests.agent.conftest import Plant
+from tests.agent.probes.conftest import RunOnGpu, least, metric, names
+
+MIB = 2**20
+SMALL: dict[str, Any] = {
+    "max_bytes": MIB,
+    "samples": 30,
+    "point_seconds": 1.0,
+    "pinned_bytes": 8 * MIB,
+    "pinned_block": MIB,
+}
+KINDS = {"device", "pool", "host", "registered"}
+
+
+@pytest.mark.parametrize("planted", [100, 200])
+def test_every_kind_costs_what_was_planted(run_on_gpu: RunOnGpu, plant: Plant, loop: str, planted: int) -> None:
+    """Each call its own multiple of the planted microseconds; what grows with the size is added for 1 MiB."""
+    calls = ("alloc", "free", "async_alloc", "async_free", "host_alloc", "host_free", "host_register")
+    costs = {f"{call}_ns": 1e3 * planted * factor for factor, call in enumerate((*calls, "host_unregister"), start=1)}
+    plant(**costs, alloc_mib_ns=0, free_mib_ns=0, host_alloc_mib_ns=2e5, host_register_mib_ns=4e5)
+    outcome = run_on_gpu("copies.allocation", **SMALL)
+    assert outcome.status == "ok"
+    expected = {
+        "device": (1, 2, 0),
+        "pool": (3, 4, 0),
+        "host": (5, 6, 2e-4),
+        "registered": (7, 8, 4e-4),
+    }
+    for kind, (allocate, free, added) in expected.items():
+        dims: dict[str, Any] = {"kind": kind, "bytes": MIB, "loop": loop}
+        assert least(outcome, "allocate_seconds", **dims) == pytest.approx(allocate * planted * 1e-6 + added, rel=0.05)
+        assert least(outcome, "free_seconds", **dims) == pytest.approx(free * planted * 1e-6, rel=0.05)
+        assert metric(outcome, "allocate_seconds", **dims).warmup == 1
+    sizes = {each.dims["bytes"] for each in outcome.metrics if each.name == "allocate_seconds"}
+    assert sizes == {4096, 65536, MIB}
+    assert metric(outcome, "pinned_reached_bytes").samples == (8 * MIB,)
+
+
+@pytest.mark.parametrize("wall_mib", [3, 5])
+def test_a_wall_is_found_and_told(run_on_gpu: RunOnGpu, plant: Plant, wall_mib: int) -> None:
+    plant(pinned_wall_mib=wall_mib)
+    outcome = run_on_gpu("copies.allocation", **SMALL)
+    reached = metric(outcome, "pinned_reached_bytes")
+    assert (reached.samples, reached.unit, reached.better) == ((wall_mib * MIB,), "B", "higher")
+    assert outcome.status == "limited"
+    assert f"pinned memory ends at {wall_mib * MIB} bytes of {8 * MIB} asked for" in outcome.reason
+    assert "CUDA_ERROR_OUT_OF_MEMORY" in outcome.reason
+    assert {each.dims["kind"] for each in outcome.metrics if each.name == "allocate_seconds"} == KINDS
+
+
+def test_sizes_beyond_a_wall_are_left_out_with_a_warning(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(pinned_wall_mib=0.5)
+    outcome = run_on_gpu("copies.allocation", **SMALL)
+    sizes = {each.dims["bytes"] for each in outcome.metrics if each.dims.get("kind") == "host"}
+    assert sizes == {4096, 65536}
+    assert any(text.startswith("host memory left out: cuMemHostAlloc") for text in outcome.warnings)
+    assert metric(outcome, "pinned_reached_bytes").samples == (0,)
+
+
+def test_pools_that_are_not_supported_are_left_out(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=("cuMemAllocAsync:801",))
+    outcome = run_on_gpu("copies.allocation", **SMALL)
+    assert {each.dims["kind"] for each in outcome.metrics if each.name == "allocate_seconds"} == KINDS - {"pool"}
+    assert any(text.startswith("pool memory left out: cuMemAllocAsync") for text in outcome.warnings)
+
+
+def test_a_process_that_dies_at_the_wall_leaves_what_it_reached(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=())
+    assert "pinned_reached_bytes" in names(run_on_gpu("copies.allocation", **SMALL))
+    plant(crash=("cuMemHostAlloc",))
+    found = pinned_ceiling.search(0, MIB, 4 * MIB)
+    assert (found.reached, found.asked) == (0, 4 * MIB)
+    assert "the process was ended: status -11" in found.reason()
+
+
+def test_what_was_reached_is_known_however_the_child_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    dying = "print('{\"pinned\": 4096}', flush=True); print('{\"pinn', flush=True); import os; os.abort()"
+    monkeypatch.setattr(pinned_ceiling, "PROGRAM", dying)
+    found = pinned_ceiling.search(0, 4096, 8192)
+    assert (found.reached, found.ended_by) == (4096, "the process was ended: status -6")
+
+
+def test_a_child_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = "print('{\"pinned\": 4096}', flush=True); import time; time.sleep(60)"
+    monkeypatch.setattr(pinned_ceiling, "PROGRAM", hanging)
+    monkeypatch.setattr(pinned_ceiling, "TIMEOUT", 2.0)
+    found = pinned_ceiling.search(0, 4096, 8192)
+    assert (found.reached, found.ended_by) == (4096, "no answer within 2 s")
+
+
+def test_a_child_that_fails_has_found_no_wall(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=("cuMemHostAlloc:719:2",))
+    with pytest.raises(Unavailable, match=r"was to pin memory failed: .*CUDA_ERROR_LAUNCH_FAILED"):
+        pinned_ceiling.search(0, MIB, 4 * MIB)
+    plant()
+    with pytest.raises(Unavailable, match="cuda:7 is asked for and 1 GPUs are visible"):
+        pinned_ceiling.search(7, MIB, 4 * MIB)
+
+
+def test_a_search_that_failed_is_a_warning(run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant()
+    monkeypatch.setattr(pinned_ceiling, "PROGRAM", "raise RuntimeError('broken install')")
+    outcome = run_on_gpu("copies.allocation", **SMALL)
+    assert outcome.status == "ok"
+    assert "pinned_reached_bytes" not in names(outcome)
+    assert any("pinned ceiling left out" in text and "broken install" in text for text in outcome.warnings)
+
+
+def test_never_more_is_pinned_than_a_safe_share(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant()
+    monkeypatch.setattr(host_memory, "available", lambda: 64 * MIB)
+    asked: list[int] = []
+
+    def search(ordinal: int, block: int, most: int) -> Ceiling:
+        asked.append(most)
+        return Ceiling(reached=most, asked=most)
+
+    monkeypatch.setattr(pinned_ceiling, "search", search)
+    run_on_gpu("copies.allocation", **{**SMALL, "pinned_bytes": 2**40, "pinned_share": 0.26})
+    assert asked == [16 * MIB]  # whole blocks

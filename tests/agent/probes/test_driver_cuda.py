@@ -1,0 +1,198 @@
+"""What is planted into the simulated driver comes back: no figure here says anything about a GPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.agent import ptx
+from harness.agent.loops import ABSENT
+from harness.agent.probes import driver_cuda
+from harness.agent.task import Outcome, Unavailable, find
+from tests.agent.conftest import Plant
+from tests.agent.probes.conftest import RunOnGpu, least, metric, names
+
+SMALL: dict[str, Any] = {"launches": 32, "samples": 30, "launches_per_point": 1000, "calls": 300}
+COMMON = {"driver_call_seconds", "clock_seconds"}
+ATTEMPTS = 5
+
+
+def launched(run_on_gpu: RunOnGpu, **params: int) -> Outcome:
+    return run_on_gpu("driver.launch", **{**SMALL, **params})
+
+
+def test_every_task_of_the_driver_is_found() -> None:
+    for name in ("context", "launch", "sync", "graph"):
+        task = find(f"driver.{name}")
+        assert task is not None
+        assert task.devices == ("cuda",)
+    assert find("driver_cuda.launch") is None
+
+
+@pytest.mark.parametrize("launch_us", [20, 40])
+def test_a_launch_costs_what_was_planted(run_on_gpu: RunOnGpu, plant: Plant, loop: str, launch_us: int) -> None:
+    # The interpreter's part is several microseconds: there the planted cost must be larger to be found within 5%.
+    planted = 1e-6 * launch_us * (10 if loop == "python" else 1)
+    plant(launch_ns=1e9 * planted)
+    outcome = launched(run_on_gpu, launches=4)
+    assert least(outcome, "launch_call_seconds", flush=False) == pytest.approx(planted, rel=0.05)
+    assert least(outcome, "enqueue_seconds", flush=False, launches=4) == pytest.approx(4 * planted, rel=0.05)
+    assert {each.dims["loop"] for each in outcome.metrics} == {loop}
+    assert (ABSENT in outcome.warnings) == (loop == "python")
+
+
+def test_there_is_a_curve_for_each_way(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant()
+    outcome = launched(run_on_gpu)
+    curve = {"launch_call_seconds", "enqueue_seconds", "complete_seconds", "launch_slope_seconds"}
+    assert names(outcome) == curve | {"launch_intercept_seconds"} | COMMON
+    for flush in (False, True):
+        for launches in (1, 2, 4, 8, 16, 32):
+            enqueued = metric(outcome, "enqueue_seconds", flush=flush, launches=launches)
+            assert (len(enqueued.samples), enqueued.warmup) == (32 if launches <= 32 else 12, 2)
+    assert outcome.versions["gpu"] == "Simulated GPU"
+    assert outcome.versions["gpu_uuid"].startswith("GPU-")
+    assert (outcome.versions["cuda_driver"], outcome.status) == ("12.8", "ok")
+
+
+@pytest.mark.parametrize(("launch_us", "sync_us"), [(20, 100), (40, 300)])
+def test_the_line_has_the_planted_slope_and_intercept(
+    run_on_gpu: RunOnGpu, plant: Plant, launch_us: int, sync_us: int
+) -> None:
+    """Medians of many samples: a busy machine may spoil one fit, it does not spoil five."""
+    plant(launch_ns=1e3 * launch_us, sync_spin_ns=1e3 * sync_us, kernel_ns=1000)
+    fits = [launched(run_on_gpu, launches=16) for _ in range(ATTEMPTS)]
+    slopes = [metric(each, "launch_slope_seconds", flush=False).samples[0] for each in fits]
+    intercepts = [metric(each, "launch_intercept_seconds", flush=False).samples[0] for each in fits]
+    assert any(each == pytest.approx(1e-6 * launch_us, rel=0.05) for each in slopes), slopes
+    assert any(each == pytest.approx(1e-6 * (1 + sync_us), rel=0.05) for each in intercepts), intercepts
+
+
+@pytest.mark.parametrize("batch", [4, 8])
+def test_batches_of_wddm_are_seen(run_on_gpu: RunOnGpu, plant: Plant, batch: int) -> None:
+    """Every batch-th launch pays for the submission; with a flush after each, every launch does."""
+    plant(launch_ns=10_000, wddm_batch=batch, wddm_submit_ns=400_000, query_ns=0, kernel_ns=1000)
+    outcome = launched(run_on_gpu, launches=16)
+    calls = metric(outcome, "launch_call_seconds", flush=False)
+    paying = sum(seconds > 200e-6 for seconds in calls.samples) / len(calls.samples)
+    assert paying == pytest.approx(1 / batch, rel=0.2)
+    assert least(outcome, "launch_call_seconds", flush=True) == pytest.approx(410e-6, rel=0.05)
+    before, after = (least(outcome, "enqueue_seconds", flush=False, launches=n) for n in (batch // 2, batch))
+    assert before < 100e-6
+    assert after == pytest.approx(batch * 10e-6 + 400e-6, rel=0.05)
+
+
+@pytest.mark.parametrize("planted", [(100, 200, 400), (300, 150, 250)])
+def test_each_way_to_wait_has_its_cost(
+    run_on_gpu: RunOnGpu, plant: Plant, loop: str, planted: tuple[int, int, int]
+) -> None:
+    costs = dict(zip(("spin", "yield", "blocking"), planted, strict=True))
+    plant(
+        launch_ns=100_000,
+        kernel_ns=200_000,
+        sync_spin_ns=1e3 * costs["spin"],
+        sync_yield_ns=1e3 * costs["yield"],
+        sync_block_ns=1e3 * costs["blocking"],
+    )
+    outcome = run_on_gpu("driver.sync", samples=60, warmup=5)
+    assert names(outcome) == {"round_trip_seconds"} | COMMON
+    for sync, cost in costs.items():
+        trip = metric(outcome, "round_trip_seconds", sync=sync, loop=loop)
+        assert (len(trip.samples), trip.warmup) == (65, 5)
+        assert least(outcome, "round_trip_seconds", sync=sync) == pytest.approx(1e-6 * (300 + cost), rel=0.05)
+
+
+@pytest.mark.parametrize(("launch_us", "node_us", "instantiate_us"), [(200, 10, 2000), (500, 20, 5000)])
+def test_a_graph_costs_what_was_planted(
+    run_on_gpu: RunOnGpu, plant: Plant, loop: str, launch_us: int, node_us: int, instantiate_us: int
+) -> None:
+    plant(
+        graph_launch_ns=1e3 * launch_us,
+        graph_node_ns=1e3 * node_us,
+        graph_instantiate_ns=1e3 * instantiate_us,
+        kernel_ns=10_000,
+        sync_spin_ns=0,
+    )
+    outcome = run_on_gpu("driver.graph", launches=64, samples=30, launches_per_point=2000)
+    assert least(outcome, "graph_enqueue_seconds", nodes=16, loop=loop) == pytest.approx(1e-6 * launch_us, rel=0.05)
+    complete = 1e-6 * (launch_us + 64 * (node_us + 10))
+    assert least(outcome, "graph_complete_seconds", nodes=64) == pytest.approx(complete, rel=0.05)
+    instantiation = least(outcome, "graph_instantiate_seconds", nodes=64)
+    assert instantiation == pytest.approx(1e-6 * instantiate_us, rel=0.05)
+    nodes = {each.dims["nodes"] for each in outcome.metrics if each.name == "graph_complete_seconds"}
+    assert nodes == {1, 4, 16, 64}
+    assert {"graph_slope_seconds", "graph_intercept_seconds"} <= names(outcome)
+
+
+@pytest.mark.parametrize("node_us", [20, 60])
+def test_the_slope_over_the_nodes_is_that_of_the_device(run_on_gpu: RunOnGpu, plant: Plant, node_us: int) -> None:
+    plant(graph_node_ns=1e3 * node_us, kernel_ns=10_000)
+    fits = [run_on_gpu("driver.graph", launches=64, samples=20, launches_per_point=1000) for _ in range(ATTEMPTS)]
+    slopes = [metric(each, "graph_slope_seconds").samples[0] for each in fits]
+    assert any(each == pytest.approx(1e-6 * (node_us + 10), rel=0.05) for each in slopes), slopes
+
+
+@pytest.mark.parametrize(("create_ms", "destroy_ms", "load_ms", "jit_ms"), [(20, 5, 4, 8), (40, 10, 8, 20)])
+def test_a_context_costs_what_was_planted(
+    run_on_gpu: RunOnGpu, plant: Plant, create_ms: int, destroy_ms: int, load_ms: int, jit_ms: int
+) -> None:
+    """The simulation has no cache: it compiles again what a driver has in its own."""
+    plant(
+        context_create_us=1e3 * create_ms,
+        context_destroy_us=1e3 * destroy_ms,
+        module_load_us=1e3 * load_ms,
+        jit_us=1e3 * jit_ms,
+    )
+    outcome = run_on_gpu("driver.context", samples=6)
+    created = metric(outcome, "context_create_seconds")
+    assert (len(created.samples), created.warmup) == (7, 1)
+    planted = {"context_create": create_ms, "context_destroy": destroy_ms, "jit": load_ms + jit_ms}
+    for name, milliseconds in planted.items():
+        assert least(outcome, f"{name}_seconds") == pytest.approx(1e-3 * milliseconds, rel=0.05)
+    assert least(outcome, "module_load_seconds") == pytest.approx(1e-3 * (load_ms + jit_ms), rel=0.05)
+    assert len(metric(outcome, "init_seconds").samples) == 1
+
+
+def test_each_text_to_compile_is_another(run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(context_create_us=0, context_destroy_us=0)
+    numbers: list[int] = []
+    unseen = ptx.unseen
+
+    def recorded(number: int) -> str:
+        numbers.append(number)
+        return unseen(number)
+
+    monkeypatch.setattr(ptx, "unseen", recorded)
+    run_on_gpu("driver.context", samples=3)
+    assert len(set(numbers)) == len(numbers) == 4
+
+
+@pytest.mark.parametrize("before", [None, "/somewhere"])
+def test_the_drivers_cache_is_private_meanwhile(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
+    monkeypatch.delenv(driver_cuda.CACHE, raising=False)
+    if before is not None:
+        monkeypatch.setenv(driver_cuda.CACHE, before)
+    with driver_cuda._private_cache():
+        folder = Path(os.environ[driver_cuda.CACHE])
+        assert folder.is_dir()
+        (folder / "compiled").touch()
+    assert not folder.exists()
+    assert os.environ.get(driver_cuda.CACHE) == before
+
+
+def test_a_fit_that_gives_no_cost_is_told(run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant()
+    monkeypatch.setattr(driver_cuda, "fitted", lambda points, what: ({"slope": 1e-6}, [f"{what}: no intercept"]))
+    outcome = launched(run_on_gpu)
+    assert "launch_intercept_seconds" not in names(outcome)
+    assert "launch: no intercept" in outcome.warnings
+
+
+@pytest.mark.parametrize("task", ["launch", "sync", "graph", "context"])
+def test_without_a_driver_it_is_unavailable(run_on_gpu: RunOnGpu, monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    monkeypatch.setattr("harness.agent.cuda.library_names", lambda: ("libnone.so.1",))
+    with pytest.raises(Unavailable, match=r"no CUDA driver: .*--gpus all"):
+        run_on_gpu(f"driver.{task}")
