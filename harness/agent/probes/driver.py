@@ -22,6 +22,7 @@ import time
 from harness.agent.clocks import NANOSECOND
 from harness.agent.helper import NativeHelper, loops
 from harness.agent.loops import PythonLoops, clock_metric, loop_metric
+from harness.agent.probes import dispatch
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
 POSIX = hasattr(os, "fork")
@@ -72,6 +73,7 @@ def run_jitter(context: Context) -> Outcome:
 
 
 TASKS = {
+    "dispatch": dispatch.TASK,
     "syscall": Task(
         summary="The cheapest real system call: what crossing into the kernel and back costs.",
         run=run_syscall,
