@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +17,15 @@ MODULES = ("torch", "tensorflow")
 def named(spec: CellSpec) -> str:
     """Return the framework's module that the stack's name begins with; empty for a stack without one."""
     return next((name for name in MODULES if spec.stack.startswith(name)), "")
+
+
+def versions(spec: CellSpec) -> Mapping[str, str]:
+    """Return the framework's version as its package says it, without importing it; nothing where none says so."""
+    name = named(spec)
+    try:
+        return {name: version(name)} if name else {}
+    except PackageNotFoundError:
+        return {}
 
 
 def load(spec: CellSpec) -> Any:  # noqa: ANN401 - a module
