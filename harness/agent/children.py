@@ -1,0 +1,97 @@
+"""Programs that a task starts: timed from start to end, their output kept for the one that fails.
+
+Output goes to a file, since a pipe would wake this process while it is on the clock. And the end is awaited without a
+timeout, since Popen.wait polls with one, up to 50 ms apart: a timer ends what hangs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from harness.agent.clocks import NANOSECOND
+
+LIMIT = 300.0  # seconds: no step of a task takes so long unless it hangs
+TAIL = 600  # characters of a log that fit a reason
+
+
+class StepError(Exception):
+    """A program could not do its step; the text names the step, how it ended, and the end of what it printed."""
+
+
+def timed(argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | None = None) -> float:
+    """Run a program and return the seconds from its start to its end; `environ` is added to this process's.
+
+    Raises StepError if it can't be started, fails or takes longer than LIMIT; its whole output is then on stderr.
+    """
+    with tempfile.TemporaryFile() as log:
+        return _run(argv, step, environ or {}, log)
+
+
+def output(argv: Sequence[str | Path], step: str) -> str:
+    """Run a program and return what it printed. Raises StepError as `timed` does."""
+    with tempfile.TemporaryFile() as log:
+        _run(argv, step, {}, log)
+        return _text(log)
+
+
+def _run(argv: Sequence[str | Path], step: str, environ: Mapping[str, str], log: IO[bytes]) -> float:
+    start = time.perf_counter_ns()
+    process = _start([str(part) for part in argv], step, environ, log)
+    status = _await_end(process)
+    seconds = (time.perf_counter_ns() - start) * NANOSECOND
+    if status != 0:
+        raise StepError(f"{step}: {_ending(status, seconds)}: {_tail(log)}")
+    return seconds
+
+
+def _start(argv: Sequence[str], step: str, environ: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environ},
+        )
+    except OSError as error:
+        raise StepError(f"{step}: {argv[0]} can't be started: {error.strerror or error}") from error
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> int:
+    timer = threading.Timer(LIMIT, process.kill)
+    timer.start()
+    try:
+        return process.wait()
+    finally:
+        timer.cancel()
+        if process.poll() is None:  # an interrupted wait
+            process.kill()
+            process.wait()
+
+
+def _ending(status: int, seconds: float) -> str:
+    if seconds >= LIMIT:
+        return f"no end after {LIMIT:g} s"
+    return f"ended by signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def _text(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode("utf-8", "replace")
+
+
+def _tail(log: IO[bytes]) -> str:
+    """Return the end of a log for a reason, after copying the whole to stderr."""
+    text = _text(log).strip()
+    with suppress(OSError, ValueError):
+        sys.stderr.write(text.encode("ascii", "backslashreplace").decode() + "\n")
+    return ("…" + text[-TAIL:] if len(text) > TAIL else text) or "it printed nothing"

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import pytest
+
+from harness.agent import children
+from harness.agent.children import StepError, output, timed
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_the_time_is_that_of_the_program() -> None:
+    start = time.perf_counter()
+    seconds = timed(python("import time; time.sleep(0.2)"), "sleep")
+    assert 0.2 <= seconds <= time.perf_counter() - start
+
+
+def test_the_end_is_not_polled_for() -> None:
+    """Popen.wait with a timeout sleeps between its looks, up to 50 ms; this is told as soon as the program ends."""
+    late = []
+    for _ in range(7):
+        due = time.monotonic() + 0.4
+        timed(python(f"import time; time.sleep({due} - time.monotonic())"), "sleep")
+        late.append(time.monotonic() - due)
+    assert min(late) < 0.02
+
+
+def test_what_it_printed_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys, os; print(os.environ['GREETING'], flush=True); print('there', file=sys.stderr)"
+    monkeypatch.setenv("GREETING", "hello")
+    assert output(python(code), "greeting").split() == ["hello", "there"]
+
+
+def test_its_environment_is_this_one_with_additions() -> None:
+    code = "import os, sys; sys.exit(os.environ['ADDED'] + os.environ['PATH'] != 'here' + sys.argv[1])"
+    assert timed([*python(code), os.environ["PATH"]], "look", {"ADDED": "here"}) > 0
+
+
+def test_a_failure_tells_step_status_and_the_end_of_its_log(capfd: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; print('\\n'.join(f'line {n}' for n in range(1000))); sys.exit(3)"
+    with pytest.raises(StepError, match=r"(?s)^compile: exit status 3: ….*line 999$") as caught:
+        timed(python(code), "compile")
+    assert len(str(caught.value)) < children.TAIL + 100
+    assert "line 0\n" in capfd.readouterr().err, "the whole log is in the cell's"
+
+
+def test_a_signal_is_named() -> None:
+    with pytest.raises(StepError, match="compile: ended by signal 9: it printed nothing"):
+        timed(python("import os; os.kill(os.getpid(), 9)"), "compile")
+
+
+def test_a_program_that_is_not_there_is_told() -> None:
+    with pytest.raises(StepError, match="compile: /no/compiler can't be started: No such file"):
+        timed(["/no/compiler"], "compile")
+
+
+def test_what_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children, "LIMIT", 0.5)
+    with pytest.raises(StepError, match=r"compile: no end after 0\.5 s: it printed nothing"):
+        timed(python("import time; time.sleep(60)"), "compile")
