@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from harness.agent import cuda_types as types
-from harness.agent.clocks import NANOSECOND
 from harness.agent.cuda import Driver, Kernel
 from harness.agent.cuda_operations import Kind, Memory, Operation
 from harness.agent.loops import Loops
-from harness.agent.sampling import sample
+from harness.agent.sampling import NANOSECOND, sample
 
 Pair = tuple[list[float], list[float]]
 
@@ -30,7 +29,7 @@ class PythonCudaLoops:
         """One cuCtxGetCurrent through the interpreter."""
         context = ctypes.byref(ctypes.c_void_p())
         call = partial(self._driver.call, "cuCtxGetCurrent", context)
-        return list(sample(call, samples=samples, warmup=0, per_sample=calls).seconds)
+        return sample(call, samples=samples, per_sample=calls)
 
     def enqueue(self, samples: int, operations: Sequence[Operation], *, repeats: int = 1, flush: bool = False) -> Pair:
         """Enqueue and wait."""

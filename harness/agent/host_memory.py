@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.agent.capacity import available_memory
 from harness.agent.inspection.facts import Files
-from harness.agent.probes.memory import available_memory
 
 UNKNOWN = 2**30  # bytes taken as available where the system does not say
 

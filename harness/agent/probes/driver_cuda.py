@@ -23,12 +23,12 @@ from typing import TypeVar
 
 from harness.agent import cuda_types as types
 from harness.agent import ptx
-from harness.agent.clocks import NANOSECOND
 from harness.agent.cuda import Device, Kernel, open_driver
 from harness.agent.cuda_loops import cuda_loops
 from harness.agent.cuda_operations import Kind, Operation, launch
 from harness.agent.cuda_session import Session, fitted, ordinal, session, typical
 from harness.agent.messages import Metric
+from harness.agent.sampling import NANOSECOND
 from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 2  # samples of each point

@@ -50,7 +50,7 @@ def test_triad_splits_any_size_over_any_threads(native: NativeHelper, threads: i
 
 def test_a_pass_over_twice_the_memory_takes_twice_as_long(native: NativeHelper) -> None:
     """Both far beyond any cache, interleaved, of several passes the fastest: some meet no other program."""
-    pairs = [[min(native.triad(6, size, 1)) for size in (64 * memory.MIB, 128 * memory.MIB)] for _ in range(5)]
+    pairs = [[min(native.triad(6, size, 1)) for size in (64 * MIB, 128 * MIB)] for _ in range(5)]
     once, twice = (min(seconds) for seconds in zip(*pairs, strict=True))
     assert twice / once == pytest.approx(2, rel=0.3)
 
