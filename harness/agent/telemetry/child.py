@@ -39,7 +39,7 @@ class Sampler:
         arguments = ["gpu"] if gpu else []
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-I", *options, "-c", PROGRAM, str(IMPORT_ROOT), *arguments],
+                [sys.executable or "python3", "-I", *options, "-c", PROGRAM, str(IMPORT_ROOT), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -56,7 +56,11 @@ class Sampler:
 
     def wait(self) -> None:
         """Wait until it has imported and read everything once. The thread that this needs is gone afterwards."""
-        if not _said_ready(self._child):
+        try:
+            ready = _said_ready(self._child)
+        except RuntimeError as error:  # a limit on processes counts threads too
+            raise _given_up(self._child, f"the sampler could not be waited for: {error}") from None
+        if not ready:
             raise _given_up(self._child, f"the sampler was not ready within {READY_SECONDS:.0f} s")
 
     def begin(self) -> None:
@@ -93,12 +97,13 @@ def _said_ready(child: Pipes) -> bool:
 def _given_up(child: Pipes, error: str) -> SamplerError:
     """Say how the child ended, or kill it; one that hangs in the kernel is left behind."""
     try:
-        _, said = child.communicate(timeout=END_SECONDS)
+        child.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         child.kill()
         with suppress(subprocess.TimeoutExpired):
             child.communicate(timeout=END_SECONDS)
         return SamplerError(error)
+    _, said = child.communicate()
     return _ended(child.returncode, said)
 
 
