@@ -65,6 +65,7 @@ REFUSED = {
     "fail=cuInit:none": "no error number",
     "fail=cuInit:0": "no error number",
     "fail=cuNoSuch:3": "no such function in the simulated library: cuNoSuch",
+    "not_supported=cuInit": "no function of NVML: cuInit",
     "crash=printf": "no function of the driver: printf",
     f"name={'x' * 300}": "too long",
 }
