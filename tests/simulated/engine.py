@@ -1,7 +1,8 @@
 """A Docker daemon of the tests' own, in which `--gpus all` gives a container the simulated driver.
 
-It lives in namespaces of its own (network, mounts, processes), so that it touches no other daemon of the machine, and
-the kernel ends everything in it, containers too, when it ends: at the latest with the process that started it.
+It lives in namespaces of its own (network, mounts, processes) with its images in memory, so that it touches no other
+daemon of the machine, and the kernel ends everything in it, containers too, at the latest with the process that
+started it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from docker.errors import DockerException
 
 from harness.platforms import engine
 from tests.simulated import runtime_hook
-from tests.simulated.build import libraries
 from tests.simulated.driver import SimulatedDriver
 
 HOOK = "nvidia-container-runtime-hook"
@@ -41,18 +41,16 @@ class SimulatedEngine:
 
     def plant(self, driver: SimulatedDriver) -> None:
         """Let the containers that start from now on have this driver."""
-        (self.hook / runtime_hook.SETTINGS).write_text(driver.settings() + "\n", encoding="utf-8")
+        driver.install(self.hook)
 
 
 @contextmanager
 def simulated_engine(*images: str) -> Iterator[SimulatedEngine]:
     """Start a daemon that has these images of the ordinary engine; skip the test where that can't be."""
     _require()
-    _sweep()
-    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as name:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
         folder = Path(name)
         started = SimulatedEngine(host=f"unix://{folder}/docker.sock", hook=_hook(folder / "hook"))
-        started.plant(SimulatedDriver())
         log = folder / "log"
         with log.open("wb") as output:
             daemon = subprocess.Popen(
@@ -75,18 +73,9 @@ def _require() -> None:
             pytest.skip(f"{program} is not installed")
 
 
-def _sweep() -> None:
-    """Remove what was left on the disk by a process that was killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if not Path("/proc", folder.name.removeprefix(PREFIX).partition("-")[0]).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def _hook(folder: Path) -> Path:
     """Lay out the hook under the name that the daemon looks for, beside what it copies."""
-    folder.mkdir()
-    for name in runtime_hook.LIBRARIES.values():
-        shutil.copy(libraries() / name, folder)
+    SimulatedDriver().install(folder)
     program = folder / HOOK
     shutil.copy(runtime_hook.__file__, program)
     program.chmod(0o755)
@@ -94,14 +83,19 @@ def _hook(folder: Path) -> Path:
 
 
 def _command(folder: Path) -> Sequence[str]:
-    """Each program starts the next; whichever ends takes what it started with it."""
+    """Each program starts the next; whichever ends takes what it started with it.
+
+    Images and containers lie in memory that is mounted in the daemon's own namespace only, and ends with it.
+    """
+    memory = 'mkdir "$0" && mount -t tmpfs -o size=75% images "$0" && exec dockerd "$@"'
     return (
         *("setpriv", "--pdeathsig", "KILL"),
         *("unshare", "--net", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *("dockerd", "--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/pid"),
+        *("sh", "-c", memory, f"{folder}/data"),
+        *("--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/pid"),
         *("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--cgroup-parent", f"/{_cgroup()}"),
         *("--containerd-namespace", folder.name, "--containerd-plugins-namespace", f"{folder.name}-plugins"),
-        *("--iptables=false", "--group", str(os.getgid()), "--shutdown-timeout", "1"),
+        *("--iptables=false", "--group", str(os.getgid())),
     )
 
 
@@ -128,10 +122,10 @@ def _import(image: str, host: str) -> None:
 
 
 def _end(daemon: subprocess.Popen[bytes]) -> None:
-    """Let the daemon end by itself, else by force; remove its control groups, which belong to no namespace."""
+    """Kill the first process of the namespaces, and all in them with it; control groups belong to no namespace."""
     with suppress(OSError):  # it has ended already
         for child in Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text(encoding="ascii").split():
-            os.kill(int(child), signal.SIGTERM)
+            os.kill(int(child), signal.SIGKILL)
     try:
         daemon.wait(END_SECONDS)
     except subprocess.TimeoutExpired:

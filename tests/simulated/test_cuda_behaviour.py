@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint64, c_void_p
 
@@ -142,6 +143,23 @@ def test_a_capturing_stream_runs_nothing_and_cannot_be_waited_for(client: Client
     for function in ("cuStreamSynchronize", "cuStreamQuery"):
         assert number_of(lambda function=function: client(function, stream)) == CAPTURING  # type: ignore[misc]
     client("cuCtxSynchronize")
+
+
+def test_a_thread_that_waits_does_not_keep_others_waiting(client: Client) -> None:
+    stream, seen = client.stream(), []
+    client.launch(client.kernel(b"spin"), stream, 2_000_000_000)
+
+    def work_meanwhile() -> None:
+        client("cuCtxSetCurrent", client.context)
+        for _ in range(100):
+            client.event()
+        seen.append(client.library.cuStreamQuery(stream))
+
+    other = threading.Thread(target=work_meanwhile)
+    other.start()
+    client("cuStreamSynchronize", stream)
+    other.join()
+    assert seen == [NOT_READY], "the other thread was done before the wait was over"
 
 
 # ---- memory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -197,7 +198,7 @@ with simulated_engine() as started:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
-    folder = done.stdout.strip()
-    assert is_gone(folder)
-    with simulated_engine():
-        assert not Path(folder).exists()
+    folder = Path(done.stdout.strip())
+    assert is_gone(str(folder))
+    assert list((folder / "data").iterdir()) == []
+    shutil.rmtree(folder)

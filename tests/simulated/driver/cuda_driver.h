@@ -175,8 +175,6 @@ void timeline_reset(void);
 /* Append a copy of `item` to the stream; it is ready when the call returns, under WDDM when it has been submitted.
  * A stream that captures gets it into its graph instead. */
 CUresult enqueue(struct call *call, struct stream *stream, struct item item);
-/* Append what may not be captured. */
-CUresult enqueue_now(struct call *call, struct stream *stream, struct item item);
 /* Let simulated time pass until the present. */
 void timeline_advance(void);
 /* Nanoseconds until something begins or ends, infinity if nothing does; of the present state. */
@@ -191,6 +189,8 @@ uint64_t newest_order(void);
 struct stream *stream_of(struct stream *handle);
 /* WDDM: submit what is held, at its planted cost. */
 void flush(struct call *call, struct context *context);
+/* Count a launch that is held, and submit when the batch is full. */
+void batch_launch(struct call *call, struct context *context);
 /* Submit, and wait until everything enqueued is over: in the stream, or in the whole context. Charges no more. */
 void wait_for_stream(struct call *call, const struct stream *stream);
 void wait_for_context(struct call *call, struct context *context);
