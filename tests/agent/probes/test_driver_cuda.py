@@ -173,14 +173,17 @@ def test_each_text_to_compile_is_another(run_on_gpu: RunOnGpu, plant: Plant, mon
 @pytest.mark.parametrize("before", [None, "/somewhere"])
 def test_the_drivers_cache_is_private_meanwhile(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
     monkeypatch.delenv(driver_cuda.CACHE, raising=False)
+    monkeypatch.delenv(driver_cuda.LOADING, raising=False)
     if before is not None:
         monkeypatch.setenv(driver_cuda.CACHE, before)
     with driver_cuda._private_cache():
         folder = Path(os.environ[driver_cuda.CACHE])
         assert folder.is_dir()
+        assert os.environ[driver_cuda.LOADING] == "EAGER"
         (folder / "compiled").touch()
     assert not folder.exists()
     assert os.environ.get(driver_cuda.CACHE) == before
+    assert driver_cuda.LOADING not in os.environ
 
 
 def test_a_fit_that_gives_no_cost_is_told(run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
