@@ -21,8 +21,8 @@ from harness import native
 SOURCES = Path(__file__).parent / "driver"
 SHARED = ("settings.c", "system.c")
 CUDA = ("call.c", "objects.c", "timeline.c", "device.c", "stream.c", "memory.c", "copy.c", "launch.c", "graph.c")
-LINUX = {"libcuda.so.1": (*SHARED, *CUDA)}
-WINDOWS = {"nvcuda.dll": (*SHARED, *CUDA)}
+LINUX = {"libcuda.so.1": (*SHARED, *CUDA), "libnvidia-ml.so.1": (*SHARED, "nvml.c")}
+WINDOWS = {"nvcuda.dll": (*SHARED, *CUDA), "nvml.dll": (*SHARED, "nvml.c")}
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fvisibility=hidden", "-s")
 LINUX_FLAGS = ("-fPIC", "-lpthread", "-ldl", "-lm")
 SECONDS = 900  # a first build for Windows compiles that system's libraries too
@@ -60,7 +60,8 @@ def build(target: str, wanted: Mapping[str, Sequence[str]]) -> Path:
 
 
 def _compile(target: str, sources: Sequence[str], out: Path) -> None:
-    system = () if target.startswith("win") else (*LINUX_FLAGS, f"-Wl,-soname,{out.name}")
+    """Without a soname: a library loaded by its path must not answer to the driver's name in the same process."""
+    system = () if target.startswith("win") else LINUX_FLAGS
     compiler = (sys.executable, "-m", "ziglang", "cc", "-target", native.TARGETS[target])
     argv = (*compiler, *FLAGS, "-I", str(native.SOURCES), *sources, *system, "-o", str(out))
     done = subprocess.run(argv, cwd=SOURCES, capture_output=True, text=True, timeout=SECONDS, check=False)

@@ -105,6 +105,7 @@ class SimulatedDriver:
     display: int = 0
     driver_model: int = -1
     virtualization: int = 0
+    processes: int = 0
     # faults, by function's name
     fail: tuple[str, ...] = ()  # "cuMemAlloc_v2:2", "cuLaunchKernel:700:100" after 100 calls that succeed
     crash: tuple[str, ...] = ()

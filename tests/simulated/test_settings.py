@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.simulated.build import libraries
-from tests.simulated.driver import CUDA, SimulatedDriver, load
+from tests.simulated.driver import CUDA, NVML, SimulatedDriver, load
 
 README = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
-LIBRARIES = (CUDA,)
+LIBRARIES = (CUDA, NVML)
 
 
 def settings_of(library: ctypes.CDLL) -> dict[str, str]:
@@ -38,6 +38,16 @@ def test_what_is_planted_is_there() -> None:
     assert found["launch_ns"] == "1.5"
     assert found["name"] == "Simulated Thing"
     assert found["fail"] == "cuInit:3|cuMemAlloc_v2:2:5"
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_planted_library_does_not_answer_to_the_driver_s_name_in_this_process(name: str) -> None:
+    load(libraries() / name)
+    try:
+        found = ctypes.CDLL(name)  # there may be a real one
+    except OSError:
+        return
+    assert not hasattr(found, "simulated_settings")
 
 
 @pytest.mark.parametrize("each", fields(SimulatedDriver), ids=lambda each: each.name)

@@ -94,7 +94,8 @@
     X(persistence, 1, -1, 1)                                                                                           \
     X(display, 0, -1, 1)                                                                                               \
     X(driver_model, -1, -1, 2)   /* 0 WDDM, 1 TCC, 2 MCDM, -1 not supported: not Windows */                            \
-    X(virtualization, 0, -1, 4)  /* 0 none, 1 passthrough, 2 virtual GPU */
+    X(virtualization, 0, -1, 4)  /* 0 none, 1 passthrough, 2 virtual GPU */                                            \
+    X(processes, 0, 0, 64)       /* that compute on each device */
 
 /* name, default, what separates its parts: names of functions are of both libraries */
 #define TEXTS(X)                                                                                                       \
