@@ -17,7 +17,7 @@ from harness.agent.helper import loops
 from harness.agent.loops import clock_metric, loop_metric
 from harness.agent.messages import Metric
 from harness.agent.probes.control_cuda import device_chain
-from harness.agent.task import Context, Outcome, Task
+from harness.agent.task import Context, Outcome, Task, Unavailable
 
 UNIT = 10**9  # `fma_seconds` is the time of this many multiply-adds
 TRIAL_CALLS = 100_000  # well under a millisecond: most trials fit between two freezes of a CPU limit
@@ -36,17 +36,22 @@ class Chain(Protocol):
 def run_fma(context: Context) -> Outcome:
     """Measure `fma_seconds`: seconds per 1e9 multiply-adds, whatever number of them makes a sample long enough.
 
-    On a GPU's cell also `device_fma_seconds`, the same there, by the GPU's own clock.
+    On a GPU's cell also `device_fma_seconds`, the same there, by the GPU's own clock. A GPU that is not there is a
+    warning: a device that fails is an error.
     """
     timed = loops("fma")
-    metric = loop_metric("fma_seconds", timed, _chains(timed, context), warmup=1)
-    warnings = timed.warnings if timed.fused else (*timed.warnings, UNFUSED)
-    on_device, device_versions = _on_device(context)
-    return Outcome(
-        metrics=(metric, *on_device, clock_metric(timed)),
-        versions={**timed.versions, **device_versions},
-        warnings=warnings,
-    )
+    metrics = [loop_metric("fma_seconds", timed, _chains(timed, context), warmup=1)]
+    warnings = list(timed.warnings if timed.fused else (*timed.warnings, UNFUSED))
+    named = dict(timed.versions)
+    if context.spec.device != "cpu":
+        try:
+            with device_chain(context) as chain:
+                values = tuple(_chains(chain, context))
+                named |= chain.versions
+            metrics.append(Metric(name="device_fma_seconds", unit="s", better="lower", samples=values, warmup=1))
+        except Unavailable as absence:  # the CPU's own figure must not be lost with the GPU's
+            warnings.append(f"device_fma_seconds left out: {absence}")
+    return Outcome(metrics=(*metrics, clock_metric(timed)), versions=named, warnings=tuple(warnings))
 
 
 def run_delay(context: Context) -> Outcome:
@@ -57,15 +62,6 @@ def run_delay(context: Context) -> Outcome:
     seconds = timed.spin(samples, 1000 * context.integer("microseconds"))
     metric = loop_metric("delay_seconds", timed, seconds, warmup=warmup)
     return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
-
-
-def _on_device(context: Context) -> tuple[list[Metric], dict[str, str]]:
-    if context.spec.device == "cpu":
-        return [], {}
-    with device_chain(context) as chain:
-        values = tuple(_chains(chain, context))
-        metric = Metric(name="device_fma_seconds", unit="s", better="lower", samples=values, warmup=1)
-        return [metric], chain.versions
 
 
 def _chains(chain: Chain, context: Context) -> list[float]:

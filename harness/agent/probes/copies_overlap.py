@@ -19,7 +19,7 @@ from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 1
 GROWTH = 4
-TRIALS = 4
+TRIALS = 8
 SECOND = 10**9  # ns
 DIRECTIONS: tuple[Direction, ...] = ("h2d", "d2h")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pytest
 
 from harness.agent import helper
+from harness.agent.fit import Line, line
 from harness.agent.messages import CellSpec, Location, Metric, Scalar
 from harness.agent.task import Context, Outcome, find
 from tests.agent.native_helper import built
@@ -95,6 +96,15 @@ def least(outcome: Outcome, name: str, **dims: Scalar) -> float:
     """Return the least value of that metric without its warm-up: a busy machine does not spoil all samples."""
     found = metric(outcome, name, **dims)
     return min(found.samples[found.warmup :])
+
+
+def curve(outcome: Outcome, name: str, over: str, pick: Callable[[Sequence[float]], float], **dims: Scalar) -> Line:
+    """Fit a line to what `pick` makes of that metric's samples over one of its dims.
+
+    With `min` it is what was planted, whatever else the machine does; with `median` it is what the probe reports.
+    """
+    found = [each for each in outcome.metrics if each.name == name and dims.items() <= each.dims.items()]
+    return line({float(each.dims[over]): pick(each.samples[each.warmup :]) for each in found})
 
 
 def names(outcome: Outcome) -> set[str]:

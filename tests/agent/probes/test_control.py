@@ -5,6 +5,7 @@ from statistics import median
 import pytest
 
 from harness.agent import ptx
+from harness.agent.cuda_errors import CudaError
 from harness.agent.helper import NativeHelper
 from harness.agent.loops import ABSENT
 from harness.agent.probes import control, control_cuda
@@ -67,6 +68,19 @@ def test_the_gpus_clock_comes_back(run_on_gpu: RunOnGpu, plant: Plant, picosecon
     outcome = run_on_gpu("control.fma", samples=2, sample_seconds=0.05)
     for value in metric(outcome, "device_fma_seconds").samples:
         assert value == pytest.approx(picoseconds * 1e-12 * control.UNIT, rel=0.05)
+
+
+def test_the_cpus_control_stays_where_the_gpu_is_missing(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(devices=0)
+    outcome = run_on_gpu("control.fma", samples=1, sample_seconds=0.01)
+    assert names(outcome) == {"fma_seconds", "clock_seconds"}
+    assert any(text.startswith("device_fma_seconds left out: cuInit") for text in outcome.warnings)
+
+
+def test_a_gpu_that_fails_is_not_left_out_in_silence(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=("cuLaunchKernel:700:3",))
+    with pytest.raises(CudaError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
+        run_on_gpu("control.fma", samples=1, sample_seconds=0.01)
 
 
 def test_a_gpu_that_computes_something_else_counts_for_nothing(
