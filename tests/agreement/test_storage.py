@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.agent.probes.storage_random import BLOCK
-from tests.agreement.storage import CASES, FILE, Case, fio_command, read_fio
+from tests.agreement.storage import CASES, FILE, Case, Comparison, fio_command, read_fio
 
 # From what fio 3.33 printed for two of the cases, a direct random read and a write with fdatasync.
 READ: dict[str, Any] = {
@@ -68,3 +68,21 @@ def test_the_figures_of_a_known_output() -> None:
 def test_a_failed_job_is_no_figure() -> None:
     with pytest.raises(ValueError, match="fio: error 5"):
         read_fio(printed(read=READ, error=5), "iops")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "verdict"),
+    [
+        ([(1.02, 1.0), (0.99, 1.0), (1.0, 1.0), (1.01, 1.0)], "agrees"),
+        ([(1.2, 1.0), (1.21, 1.0), (1.19, 1.0), (1.2, 1.0)], "DIFFERS"),
+        ([(1.5, 1.0), (0.7, 1.0), (1.4, 1.0), (0.6, 1.0)], "too noisy to tell"),
+    ],
+)
+def test_noise_is_neither_agreement_nor_difference(pairs: list[tuple[float, float]], verdict: str) -> None:
+    assert Comparison.of(CASES[0], pairs).verdict == verdict
+
+
+def test_the_best_of_a_bandwidth_is_the_highest_and_of_a_latency_the_lowest() -> None:
+    pairs = [(2.0, 4.0), (3.0, 1.0)]
+    assert Comparison.of(case("sequential read, cold"), pairs).best == pytest.approx(3 / 4)
+    assert Comparison.of(case("read_seconds, cold"), pairs).best == pytest.approx(2 / 1)
