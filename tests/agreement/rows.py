@@ -17,7 +17,7 @@ from harness.agent.messages import Location
 from harness.agent.probes import build
 from tests.agreement import tools
 from tests.agreement.cells import require_native, result, stack_python, value
-from tests.agreement.table import Comparison, Reason, Values, programs
+from tests.agreement.table import Comparison, Reason, Values, alternated, programs
 
 MIB = 2**20
 FILES = 2000
@@ -291,86 +291,84 @@ COMPARISONS = (
     Comparison(
         probe="driver.syscall",
         tool="perf bench syscall basic",
-        harness=_syscall,
-        by_tool=_perf_syscall,
+        measured=alternated(_syscall, _perf_syscall),
         missing=_all(require_native, programs(perf="linux-perf")),
         pairs=12,
     ),
     Comparison(
         probe="driver.spawn",
         tool="stress-ng --vfork, --fork",
-        harness=_spawn,
-        by_tool=_stress_ng,
+        measured=alternated(_spawn, _stress_ng),
         missing=_all(require_native, programs(**{"stress-ng": "stress-ng"})),
         reasons={"spawn_seconds fork": FORK},
     ),
     Comparison(
         probe="storage.small_files",
         tool="fio filecreate, filestat, filedelete",
-        harness=_small_files,
-        by_tool=_fio_files,
+        measured=alternated(_small_files, _fio_files),
         missing=_all(require_native, programs(fio="fio")),
         reasons=FIO_FILES,
     ),
     Comparison(
         probe="storage.small_files",
         tool="hyperfine of find, cat",
-        harness=_small_files,
-        by_tool=_find_and_cat,
+        measured=alternated(_small_files, _find_and_cat),
         missing=_all(require_native, HYPERFINE),
         reasons=FIND_AND_CAT,
     ),
     Comparison(
         probe="memory.bandwidth",
         tool="STREAM",
-        harness=lambda: _triad(max, *_threads()),
-        by_tool=_stream,
+        measured=alternated(lambda: _triad(max, *_threads()), _stream),
         missing=_all(require_native, _stream_missing),
     ),
     Comparison(
         probe="memory.bandwidth",
         tool="mbw -t1",
-        harness=lambda: _triad(fmean, 1),
-        by_tool=_mbw,
+        measured=alternated(lambda: _triad(fmean, 1), _mbw),
         missing=_all(require_native, programs(mbw="mbw")),
         reasons=MBW,
     ),
-    Comparison(probe="tooling.install", tool="hyperfine of pip", harness=_install, by_tool=_pip, missing=HYPERFINE),
+    Comparison(
+        probe="tooling.install",
+        tool="hyperfine of pip",
+        measured=alternated(_install, _pip),
+        missing=HYPERFINE,
+    ),
     Comparison(
         probe="tooling.import",
         tool="hyperfine of python",
-        harness=lambda: _import("driver", "standard"),
-        by_tool=lambda: _import_by_hand("driver", "standard", STANDARD_MODULES),
+        measured=alternated(
+            lambda: _import("driver", "standard"), lambda: _import_by_hand("driver", "standard", STANDARD_MODULES)
+        ),
         missing=HYPERFINE,
     ),
     Comparison(
         probe="tooling.import",
         tool="hyperfine of python with torch",
-        harness=lambda: _import("torch", "torch"),
-        by_tool=lambda: _import_by_hand("torch", "torch", "import torch"),
+        measured=alternated(
+            lambda: _import("torch", "torch"), lambda: _import_by_hand("torch", "torch", "import torch")
+        ),
         missing=HYPERFINE,
         pairs=4,
     ),
     Comparison(
         probe="tooling.build",
         tool="hyperfine of c++",
-        harness=_build,
-        by_tool=_build_by_hand,
+        measured=alternated(_build, _build_by_hand),
         missing=programs(**{"c++": "g++", "hyperfine": "hyperfine"}),
         pairs=4,
     ),
     Comparison(
         probe="driver.dispatch",
         tool="torch.utils.benchmark",
-        harness=_dispatch,
-        by_tool=_torch_benchmark,
+        measured=alternated(_dispatch, _torch_benchmark),
         missing=lambda: "",
     ),
     Comparison(
         probe="copies.bandwidth",
         tool="nvbandwidth",
-        harness=_copies,
-        by_tool=_nvbandwidth,
+        measured=alternated(_copies, _nvbandwidth),
         missing=_nvbandwidth_missing,
     ),
 )

@@ -1,10 +1,11 @@
 """The agreement table: a probe and an independent tool, measured in turn; one row for each metric that both give.
 
-A comparison has two functions, each of which measures once and returns values by metric. They are called in pairs, in
-random order within a pair; the row is the geometric mean of harness / tool and its 95% interval (paired t on the
-logarithms). A row agrees when the whole interval lies within 5% of 1, and differs when the whole interval lies beyond;
-what reaches over the edge is unclear: the machine was too noisy for so few pairs. A difference must have its reason:
-what the two do differently, and between which ratios that puts them. A ratio outside these is unexplained, too.
+A comparison yields pairs: what the harness and what the tool gave, by metric, measured one right after the other, in
+random order within a pair (`alternated`). A row is the geometric mean of harness / tool and its 95% interval (paired t
+on the logarithms). It agrees when the whole interval lies within 5% of 1, and differs when the whole interval lies
+beyond; what reaches over the edge is unclear: the machine was too noisy for so few pairs. The ratio of the best values
+stands beside, since other programs make a run slower and never faster. A difference must have its reason: what the two
+do differently, and between which ratios that puts them. A ratio outside these is unexplained, too.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import numpy as np
 from harness.analysis.estimate import Estimate, paired
 
 TOLERANCE = 0.05
-HEADINGS = ("probe", "metric", "tool", "harness / tool", "95% interval", "within 5%?", "reason")
-WIDTHS = (18, 38, 30, 14, 16, 11, 0)
+HEADINGS = ("probe", "metric", "tool", "harness / tool", "95% interval", "of the best", "within 5%?", "reason")
+WIDTHS = (19, 25, 38, 14, 16, 11, 15, 0)
 
 Values = Mapping[str, float]  # by metric, with what tells it from others of its name: `spawn_seconds fork`
+Pair = tuple[Values, Values]  # the harness's, the tool's
 Agreement = Literal["yes", "unclear", "no", "no: UNEXPLAINED", "-", "FAILED"]
 FAULTS: tuple[Agreement, ...] = ("no: UNEXPLAINED", "FAILED")
 
@@ -50,12 +52,15 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A probe and a tool. `missing` returns what this machine lacks, empty if nothing."""
+    """A probe and a tool.
+
+    `measured` yields so many pairs. `missing` returns what this machine lacks, empty if nothing; a pair may raise
+    NotMeasuredError all the same.
+    """
 
     probe: str
     tool: str
-    harness: Callable[[], Values]
-    by_tool: Callable[[], Values]
+    measured: Callable[[int, random.Random], Iterator[Pair]]
     missing: Callable[[], str]
     reasons: Mapping[str, Reason] = field(default_factory=dict)  # by metric
     pairs: int = 8
@@ -70,6 +75,7 @@ class Row:
     tool: str
     agreement: Agreement
     estimate: Estimate | None = None
+    best: float | None = None  # the harness's best value over the tool's
     reason: str = ""
 
     def cells(self) -> tuple[str, ...]:
@@ -78,7 +84,25 @@ class Row:
         if self.estimate is not None:
             low, high = _bounds(self.estimate)
             ratio, interval = f"{self.estimate.ratio:.3f}", f"{low:.3f} to {high:.3f}"
-        return (self.probe, self.metric, self.tool, ratio, interval, self.agreement, self.reason)
+        best = "-" if self.best is None else f"{self.best:.3f}"
+        return (self.probe, self.metric, self.tool, ratio, interval, best, self.agreement, self.reason)
+
+
+def alternated(
+    harness: Callable[[], Values], by_tool: Callable[[], Values]
+) -> Callable[[int, random.Random], Iterator[Pair]]:
+    """Return what a comparison's `measured` is for two functions that each measure once."""
+
+    def measured(pairs: int, order: random.Random) -> Iterator[Pair]:
+        for _ in range(pairs):
+            if order.random() < 0.5:
+                ours = harness()
+                yield ours, by_tool()
+            else:
+                theirs = by_tool()
+                yield harness(), theirs
+
+    return measured
 
 
 def measure(comparison: Comparison, pairs: int, order: random.Random) -> Iterator[Row]:
@@ -88,7 +112,7 @@ def measure(comparison: Comparison, pairs: int, order: random.Random) -> Iterato
         yield _without(whole, "-", missing)
         return
     try:
-        measured = [_pair(comparison, order) for _ in range(pairs)]
+        measured = list(comparison.measured(pairs, order))
     except NotMeasuredError as error:
         yield _without(whole, "-", str(error))
     except subprocess.CalledProcessError as error:
@@ -135,29 +159,24 @@ def programs(**packages: str) -> Callable[[], str]:
     return missing
 
 
-def _pair(comparison: Comparison, order: random.Random) -> tuple[Values, Values]:
-    if order.random() < 0.5:
-        return comparison.harness(), comparison.by_tool()
-    by_tool = comparison.by_tool()
-    return comparison.harness(), by_tool
-
-
-def _rows(comparison: Comparison, measured: list[tuple[Values, Values]]) -> Iterator[Row]:
-    first_harness, first_tool = measured[0]
-    common = [metric for metric in first_harness if metric in first_tool]
+def _rows(comparison: Comparison, measured: list[Pair]) -> Iterator[Row]:
+    ours, theirs = measured[0]
+    common = [metric for metric in ours if metric in theirs]
     if not common:
-        raise ValueError(f"no metric of both: {sorted(first_harness)} and {sorted(first_tool)}")
+        raise ValueError(f"no metric of both: {sorted(ours)} and {sorted(theirs)}")
     for metric in common:
         harness = np.array([ours[metric] for ours, _ in measured])
         tool = np.array([theirs[metric] for _, theirs in measured])
         estimate = paired(tool, harness)
         reason = comparison.reasons.get(metric)
+        best = np.min if "_seconds" in metric else np.max  # the others are rates
         yield Row(
             probe=comparison.probe,
             metric=metric,
             tool=comparison.tool,
             agreement=judge(estimate, reason),
             estimate=estimate,
+            best=float(best(harness) / best(tool)),
             reason=f"{reason.text} (expected: {reason.low:g} to {reason.high:g})" if reason else "",
         )
 

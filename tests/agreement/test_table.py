@@ -10,9 +10,11 @@ from tests.agreement import __main__ as program
 from tests.agreement.table import (
     Comparison,
     NotMeasuredError,
+    Pair,
     Reason,
     Row,
     Values,
+    alternated,
     line,
     measure,
     programs,
@@ -32,8 +34,7 @@ def compared(*ratios: float, reason: Reason | None = None, missing: str = "") ->
     return Comparison(
         probe="fake.probe",
         tool="fake tool",
-        harness=_one(iter([3.0 * ratio for ratio in ratios])),
-        by_tool=_one(iter([3.0] * len(ratios))),
+        measured=alternated(_one(iter([3.0 * ratio for ratio in ratios])), _one(iter([3.0] * len(ratios)))),
         missing=lambda: missing,
         reasons={"x_seconds": reason} if reason else {},
         pairs=len(ratios),
@@ -77,6 +78,17 @@ def test_the_interval_is_that_of_known_ratios() -> None:
     assert row.estimate.interval == pytest.approx((0.980458, 1.019727), abs=1e-5)
 
 
+def test_the_best_are_the_lowest_times_and_the_highest_rates() -> None:
+    ours, theirs = iter([2.0, 4.0]), iter([1.0, 8.0])
+
+    def measured(pairs: int, order: random.Random) -> Iterator[Pair]:
+        for one, other in zip(ours, theirs, strict=True):
+            yield {"x_seconds": one, "x_rate": one}, {"x_seconds": other, "x_rate": other}
+
+    comparison = Comparison(probe="p", tool="t", measured=measured, missing=str)
+    assert {row.metric: row.best for row in rows(comparison)} == {"x_seconds": 2.0, "x_rate": 0.5}
+
+
 def test_the_order_within_pairs_is_random_and_balanced() -> None:
     calls: list[str] = []
 
@@ -87,8 +99,7 @@ def test_the_order_within_pairs_is_random_and_balanced() -> None:
     comparison = Comparison(
         probe="p",
         tool="t",
-        harness=lambda: record("h"),
-        by_tool=lambda: record("t"),
+        measured=alternated(lambda: record("h"), lambda: record("t")),
         missing=lambda: "",
     )
     list(measure(comparison, 200, random.Random(1)))
@@ -101,12 +112,13 @@ def test_metrics_of_one_side_only_are_no_rows_and_none_in_common_is_a_fault() ->
     both = Comparison(
         probe="p",
         tool="t",
-        harness=lambda: {"a": 1.0, "b": 2.0},
-        by_tool=lambda: {"b": 2.0, "c": 3.0},
+        measured=alternated(lambda: {"a": 1.0, "b": 2.0}, lambda: {"b": 2.0, "c": 3.0}),
         missing=lambda: "",
     )
     assert [row.metric for row in measure(both, 2, random.Random(1))] == ["b"]
-    none = Comparison(probe="p", tool="t", harness=lambda: {"a": 1.0}, by_tool=lambda: {"c": 3.0}, missing=lambda: "")
+    none = Comparison(
+        probe="p", tool="t", measured=alternated(lambda: {"a": 1.0}, lambda: {"c": 3.0}), missing=lambda: ""
+    )
     with pytest.raises(ValueError, match="no metric of both"):
         list(measure(none, 2, random.Random(1)))
 
@@ -122,8 +134,7 @@ def test_what_is_missing_is_a_row_and_nothing_is_run() -> None:
     comparison = Comparison(
         probe="p",
         tool="t",
-        harness=_raising(AssertionError()),
-        by_tool=_raising(AssertionError()),
+        measured=alternated(_raising(AssertionError()), _raising(AssertionError())),
         missing=programs(no_such_program="its-package", another="its-package"),
     )
     (row,) = rows(comparison)
@@ -140,7 +151,7 @@ def test_what_is_missing_is_a_row_and_nothing_is_run() -> None:
     ],
 )
 def test_a_side_that_cannot_be_measured_is_a_row(error: Exception, agreement: str, reason: str) -> None:
-    comparison = Comparison(probe="p", tool="t", harness=_raising(error), by_tool=lambda: {"x": 1.0}, missing=str)
+    comparison = Comparison(probe="p", tool="t", measured=alternated(_raising(error), lambda: {"x": 1.0}), missing=str)
     (row,) = rows(comparison)
     assert row.agreement == agreement
     assert row.reason.endswith(reason)
@@ -178,7 +189,7 @@ def test_the_exit_status_is_that_of_the_worst_row(
 
 def test_a_reason_stands_beside_the_row_with_its_range() -> None:
     (row,) = rows(compared(*(2 * each for each in NOISE), reason=TWICE))
-    assert line(row.cells()).endswith("| no          | it does everything twice (expected: 1.8 to 2.2)")
+    assert line(row.cells()).endswith("| no              | it does everything twice (expected: 1.8 to 2.2)")
 
 
 def test_wrong_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
