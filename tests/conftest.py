@@ -61,3 +61,25 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     yield mount
     if os.path.ismount(folder):
         subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def ext4_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Return a function that mounts a new ext4 file system of so many MiB: a disk whose pages can be dropped."""
+    folder = tmp_path / "ext4-disk"
+
+    def mount(mebibytes: int) -> Path:
+        folder.mkdir()
+        image = tmp_path / "ext4-image"
+        with image.open("wb") as file:
+            file.truncate(mebibytes * 2**20)
+        if not hasattr(os, "geteuid") or os.geteuid() != 0:
+            pytest.skip("mounting an ext4 image needs root")
+        for command in (["mkfs.ext4", "-q", "-F", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
+            if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+                pytest.skip(f"{command[0]} is not allowed here")
+        return folder
+
+    yield mount
+    if os.path.ismount(folder):
+        subprocess.run(["umount", str(folder)], check=True)

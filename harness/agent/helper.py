@@ -29,6 +29,7 @@ LIBRARIES = {
 
 _I32, _I64, _PATH = ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p
 _SECONDS = ctypes.POINTER(ctypes.c_double)
+_OFFSETS = ctypes.c_char_p
 _FILES = (_PATH, _I64, _I64, _SECONDS)
 _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "clock": (_I64, _I64, _SECONDS),
@@ -45,6 +46,10 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "files_read": _FILES,
     "files_unlink": _FILES,
     "files_list": (_PATH, _I64, _SECONDS),
+    # blocks.c; offsets are int64 values as bytes
+    "blocks_write": (_PATH, _I32, _I64, _I64, _SECONDS),
+    "blocks_read": (_PATH, _I32, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
+    "blocks_sync": (_PATH, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
 }
 
 

@@ -28,14 +28,20 @@ def drop(paths: Iterable[Path]) -> int:
     return sum(1 for path in paths if _drop(path))
 
 
-def _drop(path: Path) -> bool:
+def holds(path: Path) -> bool:
+    """Whether any page of the file is in memory."""
     with path.open("r+b") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             return False
         with mmap.mmap(file.fileno(), size) as memory:
             return _resident(memory, size)
+
+
+def _drop(path: Path) -> bool:
+    with path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return holds(path)
 
 
 def _resident(memory: mmap.mmap, size: int) -> bool:

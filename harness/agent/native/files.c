@@ -4,7 +4,6 @@
 #include "overhead_probe.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,25 +11,9 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "files.h"
 
 typedef int32_t operation_t(int directory, const char *name, char *buffer, int64_t size);
-
-static int32_t last_error(void)
-{
-    return errno ? -errno : -EIO;
-}
-
-static int32_t write_all(int file, const char *buffer, int64_t size)
-{
-    while (size > 0) {
-        ssize_t written = write(file, buffer, (size_t)size);
-        if (written < 0)
-            return last_error();
-        buffer += written;
-        size -= written;
-    }
-    return 0;
-}
 
 static int32_t read_all(int file, char *buffer, int64_t size)
 {
@@ -81,18 +64,6 @@ static int32_t unlink_one(int directory, const char *name, char *buffer, int64_t
     (void)buffer;
     (void)size;
     return unlinkat(directory, name, 0) < 0 ? last_error() : 0;
-}
-
-/* Bytes without a pattern: file systems that compress or skip zeros must store them. xorshift64, Marsaglia 2003. */
-static void fill(char *buffer, int64_t size)
-{
-    uint64_t state = 88172645463325252ull;
-    for (int64_t i = 0; i < size; i++) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        buffer[i] = (char)state;
-    }
 }
 
 static int32_t for_each(operation_t *operation, const char *path, int64_t files, int64_t size, double *seconds)

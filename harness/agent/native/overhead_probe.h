@@ -59,6 +59,22 @@ PROBE_EXPORT int32_t probe_files_read(const char *directory, int64_t files, int6
 PROBE_EXPORT int32_t probe_files_unlink(const char *directory, int64_t files, int64_t size, double *seconds);
 /* Read the whole directory once. One value in all; -EIO unless it holds `files` entries. */
 PROBE_EXPORT int32_t probe_files_list(const char *directory, int64_t files, double *seconds);
+
+/* blocks.c: POSIX. One file of blocks; `blocks` (and `offsets`, in bytes) of `size` bytes each, a multiple of 4096. */
+#define PROBE_BLOCKS_DIRECT 1        /* O_DIRECT: past the page cache */
+#define PROBE_BLOCKS_NO_READ_AHEAD 2 /* POSIX_FADV_RANDOM, MADV_RANDOM */
+#define PROBE_BLOCKS_MAPPED 4        /* copied out of a shared mapping, each by a page fault */
+#define PROBE_BLOCKS_DATA_ONLY 8     /* fdatasync instead of fsync */
+/* Write a new file from its start, then fsync. `blocks` + 1 values: each write, then the fsync. */
+PROBE_EXPORT int32_t probe_blocks_write(const char *path, int32_t how, int64_t blocks, int64_t size, double *seconds);
+/* Read each block, the list cut into one part a thread; no read begins after `limit` nanoseconds (0: no limit).
+ * `blocks` + 1 values: each read, -1 where it was not begun; then from the first one's start to the last one's end.
+ * -EIO unless each block is as probe_blocks_write (or the Python loop) has made it. */
+PROBE_EXPORT int32_t probe_blocks_read(const char *path, int32_t how, int32_t threads, const int64_t *offsets,
+                                       int64_t blocks, int64_t size, int64_t limit, double *seconds);
+/* Overwrite each block and force it to the disk, by one thread; `limit` and the values as above. */
+PROBE_EXPORT int32_t probe_blocks_sync(const char *path, int32_t how, const int64_t *offsets, int64_t blocks,
+                                       int64_t size, int64_t limit, double *seconds);
 #endif
 
 #endif

@@ -1,0 +1,38 @@
+/* What the loops over files share (POSIX). */
+#ifndef OVERHEAD_FILES_H
+#define OVERHEAD_FILES_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <unistd.h>
+
+static inline int32_t last_error(void)
+{
+    return errno ? -errno : -EIO;
+}
+
+static inline int32_t write_all(int file, const char *buffer, int64_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(file, buffer, (size_t)size);
+        if (written < 0)
+            return last_error();
+        buffer += written;
+        size -= written;
+    }
+    return 0;
+}
+
+/* Bytes without a pattern: file systems that compress or skip zeros must store them. xorshift64, Marsaglia 2003. */
+static inline void fill(char *buffer, int64_t size)
+{
+    uint64_t state = 88172645463325252ull;
+    for (int64_t i = 0; i < size; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        buffer[i] = (char)state;
+    }
+}
+
+#endif

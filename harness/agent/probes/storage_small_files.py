@@ -1,0 +1,88 @@
+"""Small files: a directory of them, and five things done to all of them, each round anew.
+
+Create (open, write, close; nothing is forced to the disk), stat, open and read, list the directory, unlink. A sample
+is one round's mean per file. With `cache` = `warm` the files were written just before; with `cold` their pages were
+written back and dropped before each read, file by file, which needs no root and disturbs nobody else. The directory
+and the inodes stay cached: cold is the data. Where pages stay after that (tmpfs, some network file systems), cold is
+left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.agent import pagecache
+from harness.agent.helper import loops
+from harness.agent.loops import Loops, loop_metric
+from harness.agent.messages import Metric
+from harness.agent.probes.storage_locations import Place, drop_pages, on_each_location
+from harness.agent.task import Context, Outcome
+
+WARMUP = 1  # rounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """How many files of how many bytes, how often, and who times them."""
+
+    timed: Loops
+    files: int
+    size: int
+    rounds: int
+
+    def create(self, directory: str) -> float:
+        return fmean(self.timed.files("create", directory, self.files, self.size))
+
+    def stat(self, directory: str) -> float:
+        return fmean(self.timed.files("stat", directory, self.files, self.size))
+
+    def read(self, directory: str) -> float:
+        return fmean(self.timed.files("read", directory, self.files, self.size))
+
+    def list_all(self, directory: str) -> float:
+        return self.timed.list_files(directory, self.files) / self.files
+
+    def unlink(self, directory: str) -> float:
+        return fmean(self.timed.files("unlink", directory, self.files, self.size))
+
+    def warm_round(self, directory: str) -> Mapping[str, float]:
+        """Return the mean seconds per file of each operation, by metric."""
+        return {
+            "create_seconds": self.create(directory),
+            "stat_seconds": self.stat(directory),
+            "open_read_seconds": self.read(directory),
+            "list_seconds": self.list_all(directory),
+            "unlink_seconds": self.unlink(directory),
+        }
+
+    def warm(self, place: Place) -> list[Metric]:
+        """Every operation on files that are in memory; leaves none behind."""
+        measured = [self.warm_round(str(place.directory)) for _ in range(WARMUP + self.rounds)]
+        return [self._metric(name, [each[name] for each in measured], place, "warm") for name in measured[0]]
+
+    def cold(self, place: Place) -> list[Metric]:
+        """Reads from the disk. Raises Unsupported where pages stay in memory."""
+        seconds = []
+        self.create(str(place.directory))
+        paths = [place.directory / str(number) for number in range(self.files)]
+        pagecache.write_back(paths)
+        for _ in range(WARMUP + self.rounds):
+            drop_pages(paths)
+            seconds.append(self.read(str(place.directory)))
+        return [self._metric("open_read_seconds", seconds, place, "cold")]
+
+    def _metric(self, name: str, seconds: list[float], place: Place, cache: str) -> Metric:
+        return loop_metric(name, self.timed, seconds, warmup=WARMUP, location=place.location, cache=cache)
+
+
+def run_small_files(context: Context) -> Outcome:
+    """Measure create, stat, open_read, list and unlink `_seconds` per file on each location.
+
+    A location that fails (read-only, full, gone) is left out with a warning; Unavailable if none remains.
+    """
+    timed = loops("files_create")
+    files, size = context.integer("files"), context.integer("size")
+    work = _Files(timed=timed, files=files, size=size, rounds=context.integer("rounds"))
+    return on_each_location(context, timed, {"files": work.warm, "cold reads": work.cold})
