@@ -28,6 +28,7 @@ LIBRARIES = {
 }
 
 _I32, _I64, _PATH = ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p
+_U64, _ADDRESS = ctypes.c_uint64, ctypes.c_void_p
 _SECONDS = ctypes.POINTER(ctypes.c_double)
 _OFFSETS = ctypes.c_char_p
 _FILES = (_PATH, _I64, _I64, _SECONDS)
@@ -36,7 +37,7 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "empty_call": (_I64, _I64, _SECONDS),
     "fma": (_I64, _I64, _SECONDS),
     "spin": (_I64, _I64, _SECONDS),
-    "triad": (_I64, _I64, _I32, _SECONDS),
+    "triad": (_I64, _I64, _I32, _I32, _SECONDS),
     "thread": (_I64, _SECONDS),
     "syscall": (_I64, _I64, _SECONDS),
     "fork": (_I64, _SECONDS),
@@ -50,6 +51,14 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "blocks_write": (_PATH, _I32, _I64, _I64, _SECONDS),
     "blocks_read": (_PATH, _I32, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
     "blocks_sync": (_PATH, _I32, _OFFSETS, _I64, _I64, _I64, _SECONDS),
+    # CPU and memory
+    "chase": (_I64, _I64, _I64, _I64, _U64, _I32, _I32, _I32, _ADDRESS, _SECONDS),
+    "faults": (_I64, _I64, _I64, _I32, _I32, _ADDRESS, _SECONDS),
+    "lateness": (_I64, _I64, _SECONDS),
+    "shortest_sleep": (_I64, _SECONDS),
+    "switch_condition": (_I64, _I64, _I32, _SECONDS),
+    "switch_threads": (_I64, _I64, _I32, _SECONDS),
+    "switch_processes": (_I64, _I64, _I32, _SECONDS),
 }
 
 
@@ -91,9 +100,12 @@ class NativeHelper:
         """What passed on the clock around a busy wait of `nanoseconds`."""
         return self.call("spin", samples, samples, nanoseconds)
 
-    def triad(self, samples: int, size: int, threads: int) -> list[float]:
-        """One pass of a[i] = b[i] + 3 c[i] over three arrays of `size` bytes each, split over `threads`."""
-        return self.call("triad", samples, samples, size, threads)
+    def triad(self, samples: int, size: int, threads: int, node: int = -1) -> list[float]:
+        """One pass of a[i] = b[i] + 3 c[i] over three arrays of `size` bytes each, split over `threads`.
+
+        The arrays are bound to the NUMA node `node`, unless that is -1.
+        """
+        return self.call("triad", samples, samples, size, threads, node)
 
     def syscall(self, samples: int, calls: int) -> list[float]:
         """One getppid, called without libc's help."""

@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
-from harness.agent.clocks import NANOSECOND
 from harness.agent.messages import Metric, Scalar
-from harness.agent.sampling import CLOCK_METRIC, sample
+from harness.agent.sampling import CLOCK_METRIC, NANOSECOND, sample
 
 FileOperation = Literal["create", "stat", "read", "unlink"]
 
@@ -145,7 +144,7 @@ def loop_metric(name: str, loops: Loops, samples: list[float], *, warmup: int = 
 
 
 def _per_call(operation: Callable[[], object], samples: int, calls: int) -> list[float]:
-    return list(sample(operation, samples=samples, warmup=0, per_sample=calls).seconds)
+    return sample(operation, samples=samples, per_sample=calls)
 
 
 def _nothing() -> None:

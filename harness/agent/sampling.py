@@ -1,7 +1,7 @@
-"""The timed loop: seconds per operation, one value a sample, warm-up first and marked.
+"""The timed loop in plain Python: seconds per operation, one value a sample.
 
-The order of one sample: read the clock, run the operation `per_sample` times, read the clock; then store the value
-and show progress, both outside the timed section. The garbage collector rests during the whole loop.
+One sample: read the clock, run the operation `per_sample` times, read the clock. Nothing is subtracted: what the clock
+costs is a metric of its own. The garbage collector rests during the whole loop.
 """
 
 from __future__ import annotations
@@ -10,61 +10,27 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import repeat
 
-from harness.agent.clocks import NANOSECOND, Clock, ClockOverhead, clock_overhead
-
 CLOCK_METRIC = "clock_seconds"
+NANOSECOND = 1e-9
 
 Operation = Callable[[], object]
-Progress = Callable[[int, int, str], None]  # done, total, note: as `Context.progress`
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Seconds per operation in the order measured; the first `warmup` values are warm-up.
-
-    Each value is the time of `per_sample` operations divided by their number; nothing is subtracted from it.
-    """
-
-    seconds: tuple[float, ...]
-    warmup: int
-    per_sample: int
-    clock: ClockOverhead
-
-    @property
-    def measured(self) -> tuple[float, ...]:
-        """The values after warm-up."""
-        return self.seconds[self.warmup :]
+Clock = Callable[[], int]  # nanoseconds, monotonic
 
 
 def sample(
-    operation: Operation,
-    *,
-    samples: int,
-    warmup: int,
-    per_sample: int = 1,
-    progress: Progress | None = None,
-    clock: Clock = time.perf_counter_ns,
-) -> Timing:
-    """Time `operation`: `warmup` samples that are kept apart, then `samples` that count.
+    operation: Operation, *, samples: int, per_sample: int = 1, clock: Clock = time.perf_counter_ns
+) -> list[float]:
+    """Return the seconds of one operation, the mean of `per_sample` in a row, `samples` times in the order measured.
 
-    Raises ValueError unless there is at least one sample that counts and one operation in each. Whatever the
-    operation raises goes on.
+    Raises ValueError unless there is at least one of each. Whatever the operation raises goes on.
     """
-    if samples < 1 or warmup < 0 or per_sample < 1:
-        msg = f"samples {samples}, warmup {warmup}, per_sample {per_sample}: at least 1, 0 and 1 are needed"
+    if samples < 1 or per_sample < 1:
+        msg = f"samples {samples}, per_sample {per_sample}: at least 1 of each is needed"
         raise ValueError(msg)
-    total = warmup + samples
-    seconds = []
-    overhead = clock_overhead(clock=clock)
     with _resting_collector():
-        for done in range(1, total + 1):
-            seconds.append(_elapsed(operation, per_sample, clock) * NANOSECOND / per_sample)
-            if progress is not None:
-                progress(done, total, "")
-    return Timing(seconds=tuple(seconds), warmup=warmup, per_sample=per_sample, clock=overhead)
+        return [_elapsed(operation, per_sample, clock) * NANOSECOND / per_sample for _ in range(samples)]
 
 
 def _elapsed(operation: Operation, count: int, clock: Clock) -> int:

@@ -4,11 +4,7 @@ import gc
 
 import pytest
 
-from harness.agent.clocks import ClockOverhead
-from harness.agent.sampling import (
-    Timing,
-    sample,
-)
+from harness.agent.sampling import sample
 
 READ = 50  # nanoseconds that a read of the fake clock takes
 
@@ -24,62 +20,38 @@ class FakeClock:
         return self.now
 
 
-def timing(*seconds: float, warmup: int = 0, per_sample: int = 1, clock: float = 1e-7) -> Timing:
-    overhead = ClockOverhead(samples=(clock,), mean=clock, resolution=clock)
-    return Timing(seconds=seconds, warmup=warmup, per_sample=per_sample, clock=overhead)
-
-
 def test_a_sample_is_the_time_of_its_operations_by_their_number() -> None:
     clock = FakeClock()
 
     def operation() -> None:
         clock.now += 1000
 
-    result = sample(operation, samples=3, warmup=2, per_sample=10, clock=clock)
+    seconds = sample(operation, samples=3, per_sample=10, clock=clock)
 
-    assert result.seconds == pytest.approx(((10 * 1000 + READ) * 1e-9 / 10,) * 5)
-    assert result.warmup == 2
-    assert result.per_sample == 10
-    assert len(result.measured) == 3
-    assert result.clock.median == pytest.approx(READ * 1e-9)
+    assert seconds == pytest.approx([(10 * 1000 + READ) * 1e-9 / 10] * 3)
 
 
-def test_values_are_in_the_order_measured_with_warm_up_first() -> None:
+def test_values_are_in_the_order_measured() -> None:
     clock = FakeClock()
     lengths = iter([900, 800, 100, 200, 300])
 
     def operation() -> None:
         clock.now += next(lengths)
 
-    result = sample(operation, samples=3, warmup=2, clock=clock)
+    seconds = sample(operation, samples=5, clock=clock)
 
-    assert result.seconds == pytest.approx(tuple((each + READ) * 1e-9 for each in (900, 800, 100, 200, 300)))
-    assert result.measured == result.seconds[2:]
-
-
-def test_progress_counts_warm_up_and_lies_outside_the_timed_section() -> None:
-    clock = FakeClock()
-    shown = []
-
-    def progress(done: int, total: int, note: str) -> None:
-        clock.now += 10**9
-        shown.append((done, total, note))
-
-    result = sample(lambda: None, samples=2, warmup=1, progress=progress, clock=clock)
-
-    assert shown == [(1, 3, ""), (2, 3, ""), (3, 3, "")]
-    assert max(result.seconds) == pytest.approx(READ * 1e-9)
+    assert seconds == pytest.approx([(each + READ) * 1e-9 for each in (900, 800, 100, 200, 300)])
 
 
-@pytest.mark.parametrize(("samples", "warmup", "per_sample"), [(0, 0, 1), (1, -1, 1), (1, 0, 0)])
-def test_impossible_numbers_are_refused(samples: int, warmup: int, per_sample: int) -> None:
-    with pytest.raises(ValueError, match="are needed"):
-        sample(lambda: None, samples=samples, warmup=warmup, per_sample=per_sample)
+@pytest.mark.parametrize(("samples", "per_sample"), [(0, 1), (-1, 1), (1, 0)])
+def test_impossible_numbers_are_refused(samples: int, per_sample: int) -> None:
+    with pytest.raises(ValueError, match="is needed"):
+        sample(lambda: None, samples=samples, per_sample=per_sample)
 
 
 def test_the_collector_rests_in_the_loop_and_is_left_as_it_was() -> None:
     seen = []
-    sample(lambda: seen.append((gc.isenabled(), gc.get_freeze_count() > 0)), samples=1, warmup=0)
+    sample(lambda: seen.append((gc.isenabled(), gc.get_freeze_count() > 0)), samples=1)
 
     assert seen == [(False, True)]
     assert gc.isenabled()
@@ -90,7 +62,7 @@ def test_a_collector_that_was_off_stays_off_even_after_a_failure() -> None:
     gc.disable()
     try:
         with pytest.raises(ZeroDivisionError):
-            sample(lambda: 1 / 0, samples=1, warmup=0)
+            sample(lambda: 1 / 0, samples=1)
         assert not gc.isenabled()
         assert gc.get_freeze_count() == 0
     finally:

@@ -5,19 +5,22 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "region.h"
 #include "threads.h"
+
+enum { ARRAYS = 3 };
 
 typedef struct {
     double *a, *b, *c;
     int64_t length; /* of each array */
     int32_t threads;
     int64_t passes;
-    double *seconds;
+    int64_t *released; /* passes + 1 times: when the barrier let the threads go, before each pass and after the last */
     lock_t lock;
     condition_t changed;
     int32_t started; /* 0: wait, 1: go, -1: a thread could not be started, end */
     int32_t waiting;
-    int64_t rounds; /* of the barrier */
+    int64_t rounds; /* of the barrier, so far */
 } team_t;
 
 typedef struct {
@@ -26,13 +29,14 @@ typedef struct {
     int32_t correct;
 } worker_t;
 
+/* The last to arrive takes the time: a thread that is woken late must not make the pass look shorter. */
 static void barrier(team_t *team)
 {
     lock_acquire(&team->lock);
     int64_t round = team->rounds;
     if (++team->waiting == team->threads) {
         team->waiting = 0;
-        team->rounds++;
+        team->released[team->rounds++] = clock_now();
         condition_wake_all(&team->changed);
     } else {
         while (team->rounds == round)
@@ -95,12 +99,9 @@ static THREAD_RESULT work(void *argument)
     touch(a, b, c, length);
     for (int64_t pass = 0; pass < team->passes; pass++) {
         barrier(team);
-        int64_t start = clock_now();
         triad(a, b, c, length);
-        barrier(team);
-        if (worker->index == 0)
-            team->seconds[pass] = clock_seconds(clock_now() - start);
     }
+    barrier(team);
     worker->correct = all_seven(a, length);
     return 0;
 }
@@ -130,24 +131,45 @@ static int32_t run(team_t *team, worker_t *workers, thread_t *handles)
     return 0;
 }
 
-int32_t probe_triad(int64_t samples, int64_t bytes, int32_t threads, double *seconds)
+static int32_t with_arrays(team_t *team, int64_t bytes, int32_t node)
+{
+    worker_t *workers = malloc(sizeof(worker_t) * (size_t)team->threads);
+    thread_t *handles = malloc(sizeof(thread_t) * (size_t)team->threads);
+    region_t arrays[ARRAYS];
+    int32_t mapped = 0;
+    int32_t status = workers && handles ? 0 : -ENOMEM;
+    while (mapped < ARRAYS && !status) {
+        status = region_map(&arrays[mapped], bytes, PAGES_DEFAULT, node);
+        mapped += !status;
+    }
+    if (!status) {
+        team->a = (double *)arrays[0].data;
+        team->b = (double *)arrays[1].data;
+        team->c = (double *)arrays[2].data;
+        status = run(team, workers, handles);
+    }
+    for (int32_t i = 0; i < mapped; i++) {
+        if (!status && node >= 0 && region_node(&arrays[i]) != node)
+            status = -EIO;
+        region_unmap(&arrays[i]);
+    }
+    free(handles);
+    free(workers);
+    return status;
+}
+
+int32_t probe_triad(int64_t samples, int64_t bytes, int32_t threads, int32_t node, double *seconds)
 {
     if (samples < 1 || threads < 1 || bytes < (int64_t)sizeof(double) * threads)
         return -EINVAL;
     team_t team = {.length = bytes / (int64_t)sizeof(double), .threads = threads, .passes = samples,
-                   .seconds = seconds, .lock = LOCK_INITIAL, .changed = CONDITION_INITIAL};
-    worker_t *workers = malloc(sizeof(worker_t) * (size_t)threads);
-    thread_t *handles = malloc(sizeof(thread_t) * (size_t)threads);
-    team.a = malloc((size_t)bytes);
-    team.b = malloc((size_t)bytes);
-    team.c = malloc((size_t)bytes);
-    int32_t status = -ENOMEM;
-    if (workers && handles && team.a && team.b && team.c)
-        status = run(&team, workers, handles);
-    free(team.a);
-    free(team.b);
-    free(team.c);
-    free(handles);
-    free(workers);
+                   .lock = LOCK_INITIAL, .changed = CONDITION_INITIAL};
+    team.released = malloc(sizeof(int64_t) * (size_t)(samples + 1));
+    if (!team.released)
+        return -ENOMEM;
+    int32_t status = with_arrays(&team, bytes, node);
+    for (int64_t pass = 0; pass < samples && !status; pass++)
+        seconds[pass] = clock_seconds(team.released[pass + 1] - team.released[pass]);
+    free(team.released);
     return status;
 }

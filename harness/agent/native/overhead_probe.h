@@ -35,8 +35,35 @@ PROBE_EXPORT int32_t probe_fma(int64_t samples, int64_t calls, double *seconds);
 PROBE_EXPORT int32_t probe_spin(int64_t samples, int64_t nanoseconds, double *seconds);
 
 /* memory.c: every operating system */
-/* a[i] = b[i] + 3 c[i] over arrays of `bytes` each, split over `threads`; a sample is one pass over all of them. */
-PROBE_EXPORT int32_t probe_triad(int64_t samples, int64_t bytes, int32_t threads, double *seconds);
+/* a[i] = b[i] + 3 c[i] over arrays of `bytes` each, split over `threads`; a sample is one pass over all of them.
+ * The memory is bound to the NUMA node `node`, -1 leaves it where its thread is. */
+PROBE_EXPORT int32_t probe_triad(int64_t samples, int64_t bytes, int32_t threads, int32_t node, double *seconds);
+
+/* chase.c: every operating system */
+/* Dependent loads, one in each line of `line_bytes`, through `bytes` in a random cyclic order that `seed` fixes; a
+ * sample is the mean of `loads` of them, after one time round. Of small pages (`pages` 1) or huge ones (2); *huge_bytes
+ * is how much came to lie on huge ones, or a negative errno. The thread is bound to `cpu`, the memory to the NUMA node
+ * `node`, -1 for neither. -EIO if the order proves wrong or the memory is on another node. */
+PROBE_EXPORT int32_t probe_chase(int64_t samples, int64_t loads, int64_t bytes, int64_t line_bytes, uint64_t seed,
+                                 int32_t pages, int32_t cpu, int32_t node, int64_t *huge_bytes, double *seconds);
+
+/* faults.c: every operating system */
+/* A write to the first byte of each `page` bytes of `bytes` of fresh memory, in order; the value is the mean of one.
+ * `pages` as in probe_chase; `huge_bytes` gets one value a sample. With `touched`, the memory has been written before:
+ * what remains is the loop. */
+PROBE_EXPORT int32_t probe_faults(int64_t samples, int64_t bytes, int64_t page, int32_t pages, int32_t touched,
+                                  int64_t *huge_bytes, double *seconds);
+
+/* timer.c: every operating system */
+/* How long after each end of a period of `nanoseconds` a sleeper runs again, by the system's finest timer. */
+PROBE_EXPORT int32_t probe_lateness(int64_t samples, int64_t nanoseconds, double *seconds);
+/* How long the shortest sleep takes that the timer can be asked for: 1 ns, on Windows 100 ns. */
+PROBE_EXPORT int32_t probe_shortest_sleep(int64_t samples, double *seconds);
+
+/* switch.c. A value is half of a round trip, the mean of `calls` round trips: one thread hands over to another and
+ * waits until it is handed back. Both are bound to `cpu`, -1 leaves them free. */
+/* By a lock and a condition, every operating system: between two threads. */
+PROBE_EXPORT int32_t probe_switch_condition(int64_t samples, int64_t calls, int32_t cpu, double *seconds);
 
 /* threads.c: every operating system */
 /* One thread that does nothing, from its creation until it is joined. */
@@ -49,6 +76,10 @@ PROBE_EXPORT int32_t probe_syscall(int64_t samples, int64_t calls, double *secon
 /* One process that ends at once, from its creation until it is waited for; `fork` copies the caller's page tables. */
 PROBE_EXPORT int32_t probe_fork(int64_t samples, double *seconds);
 PROBE_EXPORT int32_t probe_vfork(int64_t samples, double *seconds);
+
+/* switch.c: POSIX. The same by a byte through a pipe each way: between two threads, and two processes. */
+PROBE_EXPORT int32_t probe_switch_threads(int64_t samples, int64_t calls, int32_t cpu, double *seconds);
+PROBE_EXPORT int32_t probe_switch_processes(int64_t samples, int64_t calls, int32_t cpu, double *seconds);
 
 /* files.c: POSIX. Files `0`…`files - 1` of `directory`; one value a file. */
 /* Open a new file, write `size` bytes, close; nothing is forced to the disk. */

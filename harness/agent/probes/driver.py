@@ -1,4 +1,4 @@
-"""The way into the kernel: a system call, the creation of threads and processes.
+"""The way into the kernel: a system call, the creation of threads and processes, switches between them, timers.
 
 What is timed is chosen to be the same work on every platform:
 
@@ -8,21 +8,21 @@ What is timed is chosen to be the same work on every platform:
 - `spawn` of kind `process` is vfork, _exit and wait: the process alone. No program is started, since its loading
   (libc, dynamic linker, file system) differs between images; and no memory is copied, so the interpreter's size does
   not matter.
-- `jitter` is how late a sleep ends that should end at a fixed time: scheduler, timer resolution and interrupts. The
-  interpreter's part, about a microsecond, is small against it. cyclictest measures the same.
 - `spawn` of kind `fork` is fork, _exit and wait: what a loader's worker processes cost. It copies this process's page
   tables, so it grows with the interpreter's memory, which stacks of one lock file share.
+
+`switch` and `jitter` have modules of their own.
 """
 
 from __future__ import annotations
 
 import os
-import time
 
-from harness.agent.clocks import NANOSECOND
 from harness.agent.helper import NativeHelper, loops
-from harness.agent.loops import PythonLoops, clock_metric, loop_metric
+from harness.agent.loops import clock_metric, loop_metric
 from harness.agent.probes import dispatch
+from harness.agent.probes.driver_jitter import run_jitter
+from harness.agent.probes.driver_switch import run_switch
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
 POSIX = hasattr(os, "fork")
@@ -56,22 +56,6 @@ def run_spawn(context: Context) -> Outcome:
     return Outcome(metrics=(*metrics, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
 
 
-def run_jitter(context: Context) -> Outcome:
-    """Measure `lateness_seconds`: how long after each end of a period of `microseconds` a sleeper runs again."""
-    timed = PythonLoops()  # on every platform: the sleep is the system's own
-    warmup = context.integer("warmup")
-    total = warmup + context.integer("samples")
-    period = 1000 * context.integer("microseconds")
-    start = time.perf_counter_ns()
-    late = []
-    for number in range(1, total + 1):
-        due = start + number * period
-        time.sleep(max(0, due - time.perf_counter_ns()) * NANOSECOND)
-        late.append((time.perf_counter_ns() - due) * NANOSECOND)
-        context.progress(number, total, "periods")
-    return Outcome(metrics=(loop_metric("lateness_seconds", timed, late, warmup=warmup), clock_metric(timed)))
-
-
 TASKS = {
     "dispatch": dispatch.TASK,
     "syscall": Task(
@@ -86,8 +70,14 @@ TASKS = {
         params={"samples": 300, "warmup": 20},
         seconds=1.0,
     ),
+    "switch": Task(
+        summary="A switch between two threads and between two processes, on one CPU and free.",
+        run=run_switch,
+        params={"samples": 100, "calls": 100, "warmup": 10},
+        seconds=1.0,
+    ),
     "jitter": Task(
-        summary="How late a fixed-period timer wakes a sleeper.",
+        summary="How late a fixed-period timer wakes a sleeper, and how short a sleep can be.",
         run=run_jitter,
         params={"microseconds": 1000, "samples": 1000, "warmup": 50},
         seconds=1.5,

@@ -2,24 +2,19 @@ from __future__ import annotations
 
 import errno
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.agent import capacity
+from harness.agent.capacity import MIB
+from harness.agent.cpus import NodePair, usable_cpus
 from harness.agent.helper import NativeHelper
-from harness.agent.inspection.facts import Files
 from harness.agent.probes import memory
 from harness.agent.task import Unavailable
 from tests.agent.probes.conftest import RunTask, metric
 
-SIZE = 32 * memory.MIB
-
-
-def write(root: Path, path: str, text: str) -> None:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+SIZE = 32 * MIB
 
 
 def numpy_triad_bandwidth(size: int) -> float:
@@ -45,7 +40,7 @@ def test_triad_agrees_with_numpy(run_task: RunTask, native: NativeHelper) -> Non
 def test_triad_runs_with_one_thread_and_with_all(run_task: RunTask, native: NativeHelper) -> None:
     outcome = run_task("memory.bandwidth", array_bytes=SIZE, samples=2, warmup=0)
     threads = {each.dims["threads"] for each in outcome.metrics if each.name == "triad_bandwidth"}
-    assert threads == {1, memory.usable_cpus()}
+    assert threads == {1, len(usable_cpus())}
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -54,10 +49,30 @@ def test_triad_splits_any_size_over_any_threads(native: NativeHelper, threads: i
 
 
 def test_a_pass_over_twice_the_memory_takes_twice_as_long(native: NativeHelper) -> None:
-    """Interleaved and short: of many passes some meet no other program."""
-    pairs = [[native.triad(2, size, 1)[1] for size in (4 * memory.MIB, 8 * memory.MIB)] for _ in range(30)]
+    """Interleaved, short, and within the nearest cache: of many passes some meet no other program."""
+    pairs = [[min(native.triad(50, size, 1)) for size in (4096, 8192)] for _ in range(30)]
     once, twice = (min(seconds) for seconds in zip(*pairs, strict=True))
     assert twice / once == pytest.approx(2, rel=0.3)
+
+
+def test_passes_fill_the_time_that_they_take(native: NativeHelper) -> None:
+    """With more threads than CPUs, one that wakes late must not make a pass look shorter than it was."""
+    start = time.perf_counter()
+    passes = sum(native.triad(2000, 7 * 8000, 7))
+    assert 0.8 < passes / (time.perf_counter() - start) <= 1
+
+
+def test_nodes_are_measured_in_pairs_and_one_that_is_refused_says_why(
+    run_task: RunTask, native: NativeHelper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made-up pairs; the real machine has node 0 alone, so what is asked of node 1000 is refused."""
+    cpus = tuple(usable_cpus())
+    pairs = [NodePair(cpu_node=0, cpus=cpus, memory_node=node) for node in (0, 1000)]
+    monkeypatch.setattr(memory, "node_pairs", lambda files, usable: pairs)
+    outcome = run_task("memory.bandwidth", array_bytes=SIZE, samples=2, warmup=0)
+    local = metric(outcome, "triad_bandwidth", cpu_node=0, memory_node=0, access="local")
+    assert local.dims["threads"] == len(cpus)
+    assert any("CPUs of node 0 with memory of node 1000: [Errno 22]" in each for each in outcome.warnings)
 
 
 def test_arrays_smaller_than_the_threads_are_refused(native: NativeHelper) -> None:
@@ -74,7 +89,7 @@ def test_more_memory_than_there_is_makes_it_unavailable(run_task: RunTask, nativ
 def test_a_refused_allocation_makes_it_unavailable(
     run_task: RunTask, native: NativeHelper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda files: None)
+    monkeypatch.setattr(capacity, "available_memory", lambda files: None)
     with pytest.raises(Unavailable, match="set array_bytes"):
         run_task("memory.bandwidth", array_bytes=2**60)
 
@@ -82,31 +97,3 @@ def test_a_refused_allocation_makes_it_unavailable(
 def test_without_the_helper_it_is_unavailable(run_task: RunTask, no_native: None) -> None:
     with pytest.raises(Unavailable, match="nox -s native"):
         run_task("memory.bandwidth")
-
-
-def test_the_tightest_limit_is_what_is_available(tmp_path: Path) -> None:
-    assert memory.available_memory(Files(tmp_path)) is None
-    write(tmp_path, "proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    4000 kB\n")
-    assert memory.available_memory(Files(tmp_path)) == 4000 * 1024
-    write(tmp_path, "proc/self/cgroup", "0::/user/slice\n")
-    write(tmp_path, "sys/fs/cgroup/cgroup.controllers", "memory")
-    write(tmp_path, "sys/fs/cgroup/cgroup.procs", "")
-    write(tmp_path, "sys/fs/cgroup/user/memory.max", "2048000\n")
-    write(tmp_path, "sys/fs/cgroup/user/slice/memory.max", "max\n")
-    assert memory.available_memory(Files(tmp_path)) == 2048000
-
-
-def test_arrays_that_the_cache_holds_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = "sys/devices/system/cpu/cpu0/cache"
-    write(tmp_path, f"{cache}/index0/size", "48K\n")
-    write(tmp_path, f"{cache}/index3/size", "16384K\n")
-    assert memory.last_cache(Files(tmp_path)) == 16 * memory.MIB
-    monkeypatch.setattr(memory, "Files", lambda: Files(tmp_path))
-    assert memory._cache_warning(64 * memory.MIB) == ()
-    (warning,) = memory._cache_warning(32 * memory.MIB)
-    assert "set array_bytes of memory.bandwidth in matrix.yaml to 64MiB" in warning
-
-
-def test_an_unknown_cache_warns_of_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "Files", lambda: Files(tmp_path))
-    assert memory._cache_warning(1) == ()
