@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from harness.agent.clocks import NANOSECOND
 from harness.agent.helper import NativeHelper, loops
 from harness.agent.loops import Loops, PythonLoops
+from harness.agent.sampling import NANOSECOND
 from harness.agent.task import Unavailable, Unsupported
 
 STAMPED = 4096  # bytes; blocks are multiples of it

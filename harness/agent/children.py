@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from harness.agent.clocks import NANOSECOND
+from harness.agent.sampling import NANOSECOND
 
 LIMIT = 300.0  # seconds: no step of a task takes so long unless it hangs
 TAIL = 600  # characters of a log that fit a reason

@@ -43,18 +43,6 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-# driver.syscall
-
-
-def _syscall() -> Values:
-    return {"syscall_seconds": value(result("driver.syscall", {"samples": 400}), "syscall_seconds", fmean)}
-
-
-def _perf_syscall() -> Values:
-    printed = tools.run(["perf", "bench", "syscall", "basic", "--loop", "4000000"])
-    return {"syscall_seconds": tools.perf_bench_seconds(printed)}
-
-
 # driver.spawn
 
 
@@ -288,13 +276,6 @@ MBW = {
 HYPERFINE = programs(hyperfine="hyperfine")
 
 COMPARISONS = (
-    Comparison(
-        probe="driver.syscall",
-        tool="perf bench syscall basic",
-        measured=alternated(_syscall, _perf_syscall),
-        missing=_all(require_native, programs(perf="linux-perf")),
-        pairs=12,
-    ),
     Comparison(
         probe="driver.spawn",
         tool="stress-ng --vfork, --fork",

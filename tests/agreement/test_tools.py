@@ -13,14 +13,6 @@ HYPERFINE = """
   "user": 0.0006647999999999999, "system": 0.0, "min": 0.0007166680000000001, "max": 0.003975102,
   "times": [0.003975102, 0.000848484, 0.0007166680000000001, 0.002286036, 0.00088619], "exit_codes": [0, 0, 0, 0, 0]}]}
 """
-PERF = """\
-# Running 'syscall/basic' benchmark:
-# Executed 1000000 getppid() calls
-     Total time: 0.375 [sec]
-
-       0.375589 usecs/op
-        2662484 ops/sec
-"""
 STRESS_NG = """\
 stress-ng: info:  [28188] defaulting to a 86400 second (1 day, 0.00 secs) run per stressor
 stress-ng: info:  [28188] dispatching hogs: 1 vfork
@@ -60,10 +52,6 @@ def test_hyperfine() -> None:
     assert tools.hyperfine_median(HYPERFINE) == 0.00088619
 
 
-def test_perf_bench() -> None:
-    assert tools.perf_bench_seconds(PERF) == pytest.approx(0.375589e-6)
-
-
 def test_stress_ng_counts_real_time() -> None:
     assert tools.stress_ng_seconds(STRESS_NG, "vfork") == pytest.approx(1 / 8856.92)
     with pytest.raises(ValueError, match="fork"):
@@ -92,6 +80,6 @@ def test_nvbandwidth_is_the_first_gpus_and_must_have_passed() -> None:
 
 def test_what_cannot_be_read_is_shown() -> None:
     with pytest.raises(ValueError, match="Permission denied"):
-        tools.perf_bench_seconds("perf: Permission denied")
+        tools.mbw_bandwidth("mbw: Permission denied")
     with pytest.raises(json.JSONDecodeError):
         tools.hyperfine_median("")

@@ -49,11 +49,6 @@ def hyperfine_median(text: str) -> float:
     return float(result["median"])
 
 
-def perf_bench_seconds(text: str) -> float:
-    """Read the mean seconds of one operation from what `perf bench` prints."""
-    return _number(r"([\d.]+) usecs/op", text) / 1e6
-
-
 def stress_ng_seconds(text: str, stressor: str) -> float:
     """Read the real seconds of one operation from `stress-ng --metrics-brief`."""
     return 1 / _number(rf"metrc: \[\d+\] {stressor} +\d+ +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)", text)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from harness.agent import compilers
 from harness.agent.children import StepError, timed
-from harness.agent.clocks import NANOSECOND
 from harness.agent.compilers import Compiler, Language
 from harness.agent.loops import PythonLoops, clock_metric
 from harness.agent.messages import Metric
+from harness.agent.sampling import NANOSECOND
 from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 1  # rounds
