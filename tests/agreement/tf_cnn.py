@@ -15,21 +15,22 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from scipy.stats import ttest_1samp
 
-from harness import sources, stacks
-from harness.agent.messages import CellResult, CellSpec, Scalar, read_json, to_json, write_json
+from harness import sources
+from harness.agent.messages import Scalar
 from harness.agent.workloads.tf_cnn import TASKS, command_flags
 from harness.agent.workloads.tf_cnn_launcher import SCRIPTS, total_images_per_second
 from harness.cache import cache_dir
-from harness.matrix.load import load
+from harness.errors import HarnessError
+from tests.agreement.cells import result, stack_python, value
+from tests.agreement.table import Comparison, NotMeasuredError, alternated
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 600.0  # seconds for one run
 # One thread: two on a shared machine wait for whichever is held up, and the noise is several times as large.
 PARAMS: dict[str, Scalar] = {
@@ -112,35 +113,10 @@ def by_hand(python: Path, checkout: Path) -> float:
 
 def through_harness(python: Path, checkout: Path) -> float:
     """Let the agent execute the task and return the result's images per second."""
-    with tempfile.TemporaryDirectory() as name:
-        specification, result = Path(name, "spec.json"), Path(name, "result.json")
-        write_json(specification, to_json(_spec(checkout)))
-        argv = [str(python), "-m", "harness.agent", "run", str(specification), str(result)]
-        subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=LIMIT)
-        return _images_per_second(CellResult.from_json(read_json(result)))
-
-
-def _images_per_second(result: CellResult) -> float:
-    found = [metric.samples[0] for metric in result.metrics if metric.name == "images_per_second"]
-    if not found:
-        raise SystemExit(f"the harness's run ended {result.status}: {result.reason}")
-    return found[0]
-
-
-def _spec(checkout: Path) -> CellSpec:
-    return CellSpec(
-        cell="native/tensorflow/tf_cnn.trivial",
-        platform="native",
-        stack="tensorflow",
-        task="tf_cnn.trivial",
-        entry="tf_cnn.trivial",
-        params=PARAMS,
-        device="cpu",
-        block=1,
-        attempt=1,
-        seed=1,
-        resources={"tf_benchmarks": str(checkout)},
+    done = result(
+        "tf_cnn.trivial", PARAMS, python=python, stack="tensorflow", resources={"tf_benchmarks": str(checkout)}
     )
+    return value(done, "images_per_second")
 
 
 def _check_flags() -> None:
@@ -155,13 +131,12 @@ def _tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def _stack_python() -> Path:
-    config = load(ROOT / "matrix.yaml").stacks["tensorflow"]
-    return stacks.environment(stacks.resolve("tensorflow", config, root=ROOT, gpu=False), _tell)
-
-
+@lru_cache
 def _own_checkout() -> Path:
-    return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=_tell)
+    try:
+        return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=_tell)
+    except HarnessError as error:
+        raise NotMeasuredError(f"missing: a checkout of tensorflow/benchmarks: {error}") from error
 
 
 def main(argv: Sequence[str]) -> int:
@@ -174,10 +149,21 @@ def main(argv: Sequence[str]) -> int:
     if arguments.pairs < 2:
         parser.error("--pairs: an interval needs two or more")
     checkout = arguments.checkout or _own_checkout()
-    agreement = measure(arguments.python or _stack_python(), checkout, arguments.pairs)
+    agreement = measure(arguments.python or stack_python("tensorflow"), checkout, arguments.pairs)
     _tell(str(agreement))
     return 0 if agreement.holds else 1
 
+
+COMPARISON = Comparison(
+    probe="tf_cnn.trivial",
+    tool="tf_cnn_benchmarks.py by hand",
+    measured=alternated(
+        lambda: {"images_per_second": through_harness(stack_python("tensorflow"), _own_checkout())},
+        lambda: {"images_per_second": by_hand(stack_python("tensorflow"), _own_checkout())},
+    ),
+    missing=lambda: "",
+    pairs=4,
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(sys.argv[1:]))

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import sources, stacks
-from harness.agent.messages import CellResult, CellSpec, Scalar, read_json, to_json, write_json
+from harness import sources
+from harness.agent.messages import CellResult, Scalar
 from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT
 from harness.cache import cache_dir
-from harness.matrix.load import load
+from tests.agent.cells import ROOT, run_cell, stack_python
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-
-ROOT = Path(__file__).parents[3]
 
 # Trainable variables and their elements in upstream's training graph, counted with TensorFlow 2.21.0 and the pinned
 # commit by tf_parameter_sizes.py.
@@ -34,12 +32,12 @@ print(json.dumps(sizes))
 
 @pytest.fixture(scope="module")
 def torch_python() -> Path:
-    return _interpreter("torch")
+    return stack_python("torch")
 
 
 @pytest.fixture(scope="module")
 def tensorflow_python(checkout: Path) -> Path:
-    return _interpreter("tensorflow")
+    return stack_python("tensorflow")
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +45,6 @@ def checkout() -> Path:
     if not os.environ.get("TF_BENCHMARKS"):
         pytest.skip("TF_BENCHMARKS is not set")
     return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=lambda _line: None)
-
-
-def _interpreter(name: str) -> Path:
-    config = load(ROOT / "matrix.yaml").stacks[name]
-    return stacks.environment(stacks.resolve(name, config, root=ROOT, gpu=False), lambda _line: None)
 
 
 def _sizes(*argv: str | Path) -> dict[str, list[int]]:
@@ -62,28 +55,6 @@ def _sizes(*argv: str | Path) -> dict[str, list[int]]:
 
 def _counted(sizes: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
     return {model: (len(each), sum(each)) for model, each in sizes.items()}
-
-
-def _run(
-    python: Path, entry: str, folder: Path, params: Mapping[str, Scalar], resources: Mapping[str, str] | None = None
-) -> CellResult:
-    spec = CellSpec(
-        cell=f"native/stack/{entry}",
-        platform="native",
-        stack="stack",
-        task=entry,
-        entry=entry,
-        params=params,
-        device="cpu",
-        block=1,
-        attempt=1,
-        seed=1,
-        resources=resources or {},
-    )
-    write_json(folder / "spec.json", to_json(spec))
-    argv = [str(python), "-m", "harness.agent", "run", str(folder / "spec.json"), str(folder / "result.json")]
-    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
-    return CellResult.from_json(read_json(folder / "result.json"))
 
 
 def _assert_sound(
@@ -111,35 +82,33 @@ def test_the_torch_twins_have_upstreams_parameters(torch_python: Path, tensorflo
     assert _sizes(torch_python, "-c", TORCH_SIZES) == upstream
 
 
-def test_tf_cnn_runs(tensorflow_python: Path, checkout: Path, tmp_path: Path) -> None:
+def test_tf_cnn_runs(tensorflow_python: Path, checkout: Path) -> None:
     params: dict[str, Scalar] = {"num_batches": 12, "num_warmup_batches": 3}
-    result = _run(tensorflow_python, "tf_cnn.trivial", tmp_path, params, {"tf_benchmarks": str(checkout)})
+    result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     _assert_sound(result, warmup=3, batches=12, per_step=32)
     assert result.versions["tensorflow/benchmarks"] == UPSTREAM_COMMIT
 
 
-def test_a_model_that_diverges_is_sound_at_its_tame_rate(
-    tensorflow_python: Path, checkout: Path, tmp_path: Path
-) -> None:
-    result = _run(tensorflow_python, "tf_cnn.lenet", tmp_path, {}, {"tf_benchmarks": str(checkout)})
+def test_a_model_that_diverges_is_sound_at_its_tame_rate(tensorflow_python: Path, checkout: Path) -> None:
+    result = run_cell("tf_cnn.lenet", python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     _assert_sound(result, warmup=5, batches=20, per_step=32)
 
 
 @pytest.mark.parametrize(("model", "batch_size"), [("trivial", 32), ("resnet50", 1)])
-def test_torch_cnn_runs(torch_python: Path, tmp_path: Path, model: str, batch_size: int) -> None:
+def test_torch_cnn_runs(torch_python: Path, model: str, batch_size: int) -> None:
     params: dict[str, Scalar] = {
         "batch_size": batch_size,
         "num_batches": 3,
         "num_warmup_batches": 1,
         "threads": 1,
     }
-    result = _run(torch_python, f"torch_cnn.{model}", tmp_path, params)
+    result = run_cell(f"torch_cnn.{model}", params, python=torch_python)
     _assert_sound(result, warmup=1, batches=3, per_step=batch_size)
     assert "3 timed steps" in result.warnings[0]
 
 
-def test_torch_matmul_runs(torch_python: Path, tmp_path: Path) -> None:
+def test_torch_matmul_runs(torch_python: Path) -> None:
     params: dict[str, Scalar] = {"size": 256, "products": 4, "num_batches": 20, "num_warmup_batches": 1, "threads": 1}
-    result = _run(torch_python, "torch_matmul.square", tmp_path, params)
+    result = run_cell("torch_matmul.square", params, python=torch_python)
     _assert_sound(result, warmup=1, batches=20, per_step=4, rate="products_per_second")
     assert result.warnings == ()

@@ -1,0 +1,95 @@
+"""The comparisons of tests.agreement.cpu and tests.agreement.storage as rows of the table."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tests.agreement import cpu, storage
+from tests.agreement.cells import require_native
+from tests.agreement.table import Comparison, NotMeasuredError, Pair, Reason, programs
+
+HOW_TO_GET: Mapping[str, str] = {
+    "perf": "apt-get install linux-perf",
+    "cyclictest": "apt-get install rt-tests",
+    "lat_mem_rd": "build lmbench (https://lmbench.sourceforge.net/) and put lat_mem_rd on the PATH",
+}
+IN_ROWS = frozenset({"triad"})  # with STREAM, on every number of threads, in tests.agreement.rows
+
+REASONS: Mapping[str, Reason] = {}  # by metric, as it stands in the table
+
+
+def of_cpu() -> Iterator[Comparison]:
+    """Yield a comparison for each of tests.agreement.cpu."""
+    for each in cpu.comparisons():
+        if each.name not in IN_ROWS:
+            yield Comparison(
+                probe=each.probe.entry,
+                tool=each.program or "memset through ctypes",
+                measured=_one_metric(each),
+                missing=_program(each.program),
+                reasons=REASONS,
+                pairs=8,
+            )
+
+
+def of_storage() -> Comparison:
+    """Return all cases of tests.agreement.storage, which are measured part by part in rounds."""
+    return Comparison(
+        probe="storage.sequential, random, prefetch",
+        tool="fio",
+        measured=_rounds,
+        missing=lambda: require_native() or programs(fio="fio")(),
+        reasons=REASONS,
+        pairs=4,
+    )
+
+
+def _one_metric(each: cpu.Comparison) -> Callable[[int, random.Random], Iterator[Pair]]:
+    metric = f"{each.probe.metric} {each.name}"
+
+    def measured(pairs: int, order: random.Random) -> Iterator[Pair]:
+        try:
+            for ours, theirs in each.pairs(pairs):
+                yield {metric: ours}, {metric: theirs}
+        except SystemExit as error:  # how that module ends where the probe has no such metric here
+            raise NotMeasuredError(str(error)) from error
+
+    return measured
+
+
+def _rounds(pairs: int, order: random.Random) -> Iterator[Pair]:
+    with _directory() as directory:
+        cases = storage.pairs(Path(directory), pairs)
+        for _ in range(pairs):
+            found = [next(cases) for _ in storage.CASES]
+            yield (
+                {_label(case): ours for case, ours, _ in found},
+                {_label(case): theirs for case, _, theirs in found},
+            )
+
+
+def _label(case: storage.Case) -> str:
+    return case.name if case.metric in case.name else f"{case.metric}, {case.name}"
+
+
+def _directory() -> AbstractContextManager[Path | str]:
+    """An ext4 image by a loop device, where this may be mounted: a disk of its own is the noisier place."""
+    return storage.ext4_image() if os.geteuid() == 0 else tempfile.TemporaryDirectory()
+
+
+def _program(name: str) -> Callable[[], str]:
+    def missing() -> str:
+        if name and not shutil.which(name):
+            return f"missing: {HOW_TO_GET[name]}"
+        return require_native()
+
+    return missing
+
+
+COMPARISONS: tuple[Comparison, ...] = (*of_cpu(), of_storage())
