@@ -62,7 +62,7 @@ def native(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests. What needs an engine, a browser or a framework skips, with its reason, where there is none."""
-    install(session, "test")
+    install(session, "test", "native")  # the compiler also builds the simulated GPU driver
     build_native(session)
     session.run("python", "-m", "pytest", *session.posargs)
 
