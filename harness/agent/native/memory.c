@@ -161,7 +161,7 @@ static int32_t with_arrays(team_t *team, int64_t bytes, int32_t node)
 
 int32_t probe_triad(int64_t samples, int64_t bytes, int32_t threads, int32_t node, double *seconds)
 {
-    if (samples < 1 || threads < 1 || bytes < (int64_t)sizeof(double) * threads || bytes > INT64_MAX / 8)
+    if (samples < 1 || threads < 1 || bytes < (int64_t)sizeof(double) * threads || bytes > INT64_MAX / 4)
         return -EINVAL;
     team_t team = {.length = bytes / (int64_t)sizeof(double), .threads = threads, .passes = samples,
                    .lock = LOCK_INITIAL, .changed = CONDITION_INITIAL};
