@@ -17,7 +17,7 @@ from typing import TypeVar
 from harness.agent.cuda_operations import Operation, expect_pending, launch, record
 from harness.agent.cuda_session import Session, paced, session
 from harness.agent.messages import Metric, Scalar
-from harness.agent.probes.copies_paths import Buffers, Direction, largest, sizes
+from harness.agent.probes.copies_paths import Buffers, Direction, largest, pace, sizes
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
 WARMUP = 1
@@ -106,9 +106,7 @@ def _point(gate: _Gate, copy: Operation, context: Context, direction: Direction)
 
 
 def _sampled(take: Callable[[], T], context: Context) -> list[T]:
-    return paced(
-        lambda samples: [take() for _ in range(samples)], context.number("point_seconds"), context.integer("samples")
-    )
+    return paced(lambda samples: [take() for _ in range(samples)], *pace(context))
 
 
 GATED = Task(

@@ -10,6 +10,7 @@ import pytest
 
 from harness.agent import host_memory
 from harness.agent.cuda_errors import CudaError
+from harness.agent.helper import NativeHelper
 from harness.agent.probes import copies_bandwidth, copies_gated
 from harness.agent.probes.copies_overlap import hidden
 from harness.agent.probes.copies_paths import CopyError, sizes
@@ -45,7 +46,7 @@ def test_every_path_has_its_curve(run_on_gpu: RunOnGpu, plant: Plant, loop: str)
     assert names(outcome) == CURVE | COMMON
     paths = {(each.dims["direction"], each.dims["memory"]) for each in outcome.metrics if each.name == "copy_seconds"}
     one_way = {(direction, memory) for direction in ("h2d", "d2h") for memory in ("pinned", "pageable")}
-    assert paths == one_way | {("d2d", "device"), ("both", "pinned")}
+    assert paths == one_way | {("d2d", "device"), ("both", "pinned"), ("both", "pageable")}
     copied = [each for each in outcome.metrics if each.name == "copy_seconds"]
     assert {each.dims["bytes"] for each in copied} == {4, 64, KIB, 16 * KIB, LARGEST}
     assert all(each.warmup == 1 and len(each.samples) >= 4 for each in copied)
@@ -87,11 +88,22 @@ def test_latency_and_bandwidth_of_each_path_come_back(run_on_gpu: RunOnGpu, plan
 def test_both_ways_at_once_share_what_they_share(run_on_gpu: RunOnGpu, plant: Plant, duplex: float) -> None:
     plant(h2d_gbps=1, d2h_gbps=1, duplex=duplex, h2d_latency_ns=0, d2h_latency_ns=0, copy_submit_ns=0, sync_spin_ns=0)
     outcome = run_on_gpu("copies.bandwidth", **SMALL)
-    both = least(outcome, "copy_seconds", direction="both", bytes=LARGEST)
+    both = least(outcome, "copy_seconds", direction="both", memory="pinned", bytes=LARGEST)
     assert both == pytest.approx(LARGEST / 1e9 / duplex, rel=0.05)
-    reported = curve(outcome, "copy_seconds", "bytes", median, direction="both")
-    rate = metric(outcome, "copy_bandwidth", direction="both").samples[0]
+    reported = curve(outcome, "copy_seconds", "bytes", median, direction="both", memory="pinned")
+    rate = metric(outcome, "copy_bandwidth", direction="both", memory="pinned").samples[0]
     assert rate == pytest.approx(2 / reported.slope)  # the sum of the two
+
+
+@pytest.mark.parametrize("latency_us", [60, 120])
+def test_pageable_copies_run_both_ways_at_once(
+    run_on_gpu: RunOnGpu, plant: Plant, native: NativeHelper, latency_us: int
+) -> None:
+    """One after the other they would take twice as long. Both threads must get a processor: of many samples some do."""
+    plant(pageable_latency_ns=1e3 * latency_us, sync_spin_ns=0)
+    outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=1000, point_seconds=0.5)
+    both = least(outcome, "copy_seconds", direction="both", memory="pageable", bytes=4)
+    assert 1e-6 * latency_us <= both < 1.5e-6 * latency_us
 
 
 @pytest.mark.parametrize("submit_us", [100, 200])
