@@ -85,7 +85,7 @@ ALLOCATION = Task(
     params={
         "max_bytes": 2**28,
         "samples": 100,
-        "point_seconds": 0.2,
+        "point_seconds": 0.1,
         "pinned_bytes": 2**33,
         "pinned_block": 2**26,
         "pinned_share": 0.25,

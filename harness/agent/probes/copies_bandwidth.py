@@ -142,7 +142,7 @@ def _verdict(pinned: int, most: int) -> tuple[Status, str]:
 BANDWIDTH = Task(
     summary="Copies up, down, on the device and both ways at once, from pinned and pageable memory, by size.",
     run=run_bandwidth,
-    params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.2},
+    params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.1},
     devices=("cuda",),
     seconds=15.0,
 )

@@ -34,6 +34,14 @@ def test_every_task_of_copies_is_found() -> None:
     assert find("copies_bandwidth.bandwidth") is None
 
 
+def test_all_probes_of_a_gpu_fit_into_a_block() -> None:
+    """One invocation each, as the plan expects it: a minute and a half at most."""
+    copies = ("bandwidth", "gated", "peer", "overlap", "allocation")
+    driver = ("context", "launch", "sync", "graph")
+    tasks = [find(name) for name in (*(f"copies.{each}" for each in copies), *(f"driver.{each}" for each in driver))]
+    assert sum(task.seconds for task in tasks if task is not None) < 90
+
+
 def test_sizes_are_a_series_of_two_at_least() -> None:
     assert list(sizes(1024, 4)) == [4, 16, 64, 256, 1024]
     assert list(sizes(1000, 4)) == [4, 16, 64, 256]
