@@ -110,6 +110,21 @@ def test_a_stream_waits_for_an_event_of_another(client: Client) -> None:
     assert client.milliseconds(event, done[0]) >= 0
 
 
+def test_what_was_enqueued_first_gets_the_engine_first(client: Client) -> None:
+    gate, opened, kernel = client.stream(), client.event(), client.kernel(b"spin")
+    client.launch(kernel, gate, 20_000_000)
+    client("cuEventRecord", opened, gate)
+    ends = []
+    for _ in range(4):
+        stream = client.stream()
+        client("cuStreamWaitEvent", stream, opened, 0)
+        client.launch(kernel, stream, 1_000_000)
+        ends.append(client.event())
+        client("cuEventRecord", ends[-1], stream)
+    client("cuCtxSynchronize")
+    assert [client.milliseconds(opened, end) for end in ends] == pytest.approx([1, 2, 3, 4])
+
+
 @pytest.mark.parametrize(("flags", "waits"), [(0, True), (1, False)])
 def test_the_default_stream_waits_for_blocking_streams_only(client: Client, flags: int, waits: bool) -> None:
     stream, start, end = client.stream(flags), client.event(), client.event()

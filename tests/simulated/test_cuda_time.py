@@ -7,6 +7,7 @@ not spoil all of forty calls. Durations on the device are events': they don't de
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from ctypes import byref, c_size_t, c_uint64
 
@@ -353,6 +354,19 @@ def test_wddm_holds_launches_until_something_flushes(flush: str) -> None:
     assert least(lambda: poll(client, flush, argument), lambda: client.launch(kernel, stream)) < PLANTED
     cost = least(lambda: poll(client, flush, argument), lambda: client.launch(kernel, stream), repeats=1)
     assert cost >= PLANTED
+
+
+def test_wddm_runs_nothing_that_is_held() -> None:
+    client = Client(SimulatedDriver(wddm_batch=100, kernel_ns=0))
+    stream, before, after, kernel = client.stream(), client.event(), client.event(), client.kernel()
+    client("cuEventRecord", before, stream)
+    client("cuEventSynchronize", before)
+    client.launch(kernel, stream)
+    client("cuEventRecord", after, stream)
+    client.free_bytes()  # looks at the device, but submits nothing
+    time.sleep(0.05)
+    client("cuStreamSynchronize", stream)
+    assert client.milliseconds(before, after) >= 50
 
 
 def poll(client: Client, function: str, argument: ctypes.c_void_p) -> None:
