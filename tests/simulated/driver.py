@@ -20,6 +20,7 @@ from tests.simulated.build import libraries
 CUDA = "libcuda.so.1"
 NVML = "libnvidia-ml.so.1"
 VARIABLE = "SIMULATED_GPU"
+SETTINGS = "simulated-gpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,19 @@ class SimulatedDriver:
         """Return the environment of a process that has this driver, on top of `environ`."""
         path = [str(libraries()), *filter(None, [environ.get("LD_LIBRARY_PATH")])]
         return {**environ, "LD_LIBRARY_PATH": ":".join(path), VARIABLE: self.settings()}
+
+    def install(self, folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Lay the libraries into a folder with these values beside them; return the environment that finds them there.
+
+        For processes that are started without SIMULATED_GPU, as the harness starts the agent.
+        """
+        folder.mkdir(exist_ok=True)
+        for name in (CUDA, NVML):
+            if not (folder / name).exists():
+                (folder / name).symlink_to(libraries() / name)
+        (folder / SETTINGS).write_text(self.settings() + "\n", encoding="utf-8")
+        path = [str(folder), *filter(None, [environ.get("LD_LIBRARY_PATH")])]
+        return {**environ, "LD_LIBRARY_PATH": ":".join(path)}
 
     def plant(self, library: str = CUDA) -> ctypes.CDLL:
         """Plant these values into a library of this process, which forgets everything else; return it, loaded."""

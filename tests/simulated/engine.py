@@ -23,7 +23,6 @@ from docker.errors import DockerException
 
 from harness.platforms import engine
 from tests.simulated import runtime_hook
-from tests.simulated.build import libraries
 from tests.simulated.driver import SimulatedDriver
 
 HOOK = "nvidia-container-runtime-hook"
@@ -42,7 +41,7 @@ class SimulatedEngine:
 
     def plant(self, driver: SimulatedDriver) -> None:
         """Let the containers that start from now on have this driver."""
-        (self.hook / runtime_hook.SETTINGS).write_text(driver.settings() + "\n", encoding="utf-8")
+        driver.install(self.hook)
 
 
 @contextmanager
@@ -52,7 +51,6 @@ def simulated_engine(*images: str) -> Iterator[SimulatedEngine]:
     with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
         folder = Path(name)
         started = SimulatedEngine(host=f"unix://{folder}/docker.sock", hook=_hook(folder / "hook"))
-        started.plant(SimulatedDriver())
         log = folder / "log"
         with log.open("wb") as output:
             daemon = subprocess.Popen(
@@ -77,9 +75,7 @@ def _require() -> None:
 
 def _hook(folder: Path) -> Path:
     """Lay out the hook under the name that the daemon looks for, beside what it copies."""
-    folder.mkdir()
-    for name in runtime_hook.LIBRARIES.values():
-        shutil.copy(libraries() / name, folder)
+    SimulatedDriver().install(folder)
     program = folder / HOOK
     shutil.copy(runtime_hook.__file__, program)
     program.chmod(0o755)

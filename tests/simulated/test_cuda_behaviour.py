@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint64, c_void_p
 
@@ -109,6 +110,21 @@ def test_a_stream_waits_for_an_event_of_another(client: Client) -> None:
     assert client.milliseconds(event, done[0]) >= 0
 
 
+def test_what_was_enqueued_first_gets_the_engine_first(client: Client) -> None:
+    gate, opened, kernel = client.stream(), client.event(), client.kernel(b"spin")
+    client.launch(kernel, gate, 20_000_000)
+    client("cuEventRecord", opened, gate)
+    ends = []
+    for _ in range(4):
+        stream = client.stream()
+        client("cuStreamWaitEvent", stream, opened, 0)
+        client.launch(kernel, stream, 1_000_000)
+        ends.append(client.event())
+        client("cuEventRecord", ends[-1], stream)
+    client("cuCtxSynchronize")
+    assert [client.milliseconds(opened, end) for end in ends] == pytest.approx([1, 2, 3, 4])
+
+
 @pytest.mark.parametrize(("flags", "waits"), [(0, True), (1, False)])
 def test_the_default_stream_waits_for_blocking_streams_only(client: Client, flags: int, waits: bool) -> None:
     stream, start, end = client.stream(flags), client.event(), client.event()
@@ -142,6 +158,23 @@ def test_a_capturing_stream_runs_nothing_and_cannot_be_waited_for(client: Client
     for function in ("cuStreamSynchronize", "cuStreamQuery"):
         assert number_of(lambda function=function: client(function, stream)) == CAPTURING  # type: ignore[misc]
     client("cuCtxSynchronize")
+
+
+def test_a_thread_that_waits_does_not_keep_others_waiting(client: Client) -> None:
+    stream, seen = client.stream(), []
+    client.launch(client.kernel(b"spin"), stream, 2_000_000_000)
+
+    def work_meanwhile() -> None:
+        client("cuCtxSetCurrent", client.context)
+        for _ in range(100):
+            client.event()
+        seen.append(client.library.cuStreamQuery(stream))
+
+    other = threading.Thread(target=work_meanwhile)
+    other.start()
+    client("cuStreamSynchronize", stream)
+    other.join()
+    assert seen == [NOT_READY], "the other thread was done before the wait was over"
 
 
 # ---- memory

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -66,6 +65,7 @@ REFUSED = {
     "fail=cuInit:none": "no error number",
     "fail=cuInit:0": "no error number",
     "fail=cuNoSuch:3": "no such function in the simulated library: cuNoSuch",
+    "not_supported=cuInit": "no function of NVML: cuInit",
     "crash=printf": "no function of the driver: printf",
     f"name={'x' * 300}": "too long",
 }
@@ -89,10 +89,9 @@ def test_a_process_with_settings_that_are_not_understood_ends() -> None:
 
 
 def test_without_the_variable_the_settings_lie_beside_the_library(tmp_path: Path) -> None:
-    shutil.copy(libraries() / CUDA, tmp_path)
-    (tmp_path / "simulated-gpu").write_text(SimulatedDriver(fail=("cuInit:304",)).settings() + "\n")
     environment = {key: value for key, value in os.environ.items() if key != "SIMULATED_GPU"}
-    assert init({**environment, "LD_LIBRARY_PATH": str(tmp_path)}).stdout == "304\n"
+    assert init(SimulatedDriver(fail=("cuInit:304",)).install(tmp_path, environment)).stdout == "304\n"
+    assert init(SimulatedDriver(fail=("cuInit:999",)).install(tmp_path, environment)).stdout == "999\n"
     assert init({**environment, "LD_LIBRARY_PATH": str(libraries())}).stdout == "0\n"
 
 

@@ -58,7 +58,7 @@ EXPORT CUresult cuDeviceGetName(char *name, int length, int device)
     ENTER(NEED_INIT)
     if (length < 1)
         return leave(&call, CUDA_ERROR_INVALID_VALUE);
-    name_of(device, name, (size_t)length);
+    name_of(name, (size_t)length);
     return leave(&call, checked(device));
 }
 
@@ -85,81 +85,57 @@ EXPORT CUresult cuDeviceGetPCIBusId(char *address, int length, int device)
     return leave(&call, checked(device));
 }
 
-/* The device attributes that have an answer, by their documented numbers; others are an invalid value. */
-static int attribute(int number, int device, bool *known)
+/* The attributes that have an answer, by their documented numbers; others are an invalid value. */
+static CUresult attribute(int *value, int number, int device)
 {
-    *known = true;
-    switch (number) {
-    case 1:  /* threads a block */
-    case 2:  /* block's x */
-    case 3:  /* block's y */
-        return 1024;
-    case 4: /* block's z */
-        return 64;
-    case 5: /* grid's x */
-        return 2147483647;
-    case 6: /* grid's y */
-    case 7: /* grid's z */
-        return 65535;
-    case 10: /* warp */
-        return 32;
-    case 13: /* clock, kHz */
-        return (int)planted.max_sm_clock_mhz * 1000;
-    case 15: /* copies beside kernels */
-        return planted.overlap > 0;
-    case 16: /* multiprocessors */
-        return 4;
-    case 17: /* a watchdog ends long kernels */
-        return planted.driver_model == 0;
-    case 18: /* integrated */
-    case 20: /* compute mode */
-    case 50: /* PCI domain */
-        return 0;
-    case 19: /* maps host memory */
-    case 31: /* concurrent kernels */
-    case 41: /* unified addresses */
-    case 78: /* stream priorities */
-    case 83: /* managed memory */
-    case 115: /* memory pools */
-        return 1;
-    case 32: /* ECC */
-        return planted.ecc > 0;
-    case 33: /* PCI bus */
-        return device + 1;
-    case 34: /* PCI device */
-        return 0;
-    case 35: /* TCC */
-        return planted.driver_model == 1;
-    case 36: /* memory clock, kHz */
-        return (int)planted.max_mem_clock_mhz * 1000;
-    case 37: /* memory bus, bits */
-        return 64;
-    case 38: /* second-level cache, bytes */
-        return 1 << 20;
-    case 40: /* copy engines */
-        return 2;
-    case 75: /* compute capability */
-        return 8;
-    case 76: /* its minor number */
-        return 0;
-    case 89: /* concurrent managed access: not under Windows, nor WSL */
-        return planted.wddm_batch < 1;
-    default:
-        *known = false;
-        return 0;
-    }
+    const struct {
+        int number, value;
+    } answers[] = {
+        {1, 1024},                                  /* threads a block */
+        {2, 1024},                                  /* block's x */
+        {3, 1024},                                  /* block's y */
+        {4, 64},                                    /* block's z */
+        {5, 2147483647},                            /* grid's x */
+        {6, 65535},                                 /* grid's y */
+        {7, 65535},                                 /* grid's z */
+        {10, 32},                                   /* threads a warp */
+        {13, (int)planted.max_sm_clock_mhz * 1000}, /* clock, kHz */
+        {15, planted.overlap > 0},                  /* copies beside kernels */
+        {16, 4},                                    /* multiprocessors */
+        {17, planted.driver_model == 0},            /* a watchdog ends long kernels */
+        {18, 0},                                    /* integrated */
+        {19, 1},                                    /* maps host memory */
+        {20, 0},                                    /* compute mode: default */
+        {31, 1},                                    /* concurrent kernels */
+        {32, planted.ecc > 0},                      /* ECC */
+        {33, device + 1},                           /* PCI bus */
+        {34, 0},                                    /* PCI device */
+        {35, planted.driver_model == 1},            /* TCC */
+        {36, (int)planted.max_mem_clock_mhz * 1000}, /* memory clock, kHz */
+        {37, 64},                                   /* memory bus, bits */
+        {38, 1 << 20},                              /* second-level cache, bytes */
+        {40, 2},                                    /* copy engines */
+        {41, 1},                                    /* unified addresses */
+        {50, 0},                                    /* PCI domain */
+        {75, 8},                                    /* compute capability */
+        {76, 0},                                    /* its minor number */
+        {78, 1},                                    /* stream priorities */
+        {83, 1},                                    /* managed memory */
+        {89, planted.wddm_batch < 1},               /* concurrent managed access: not under Windows, nor WSL */
+        {115, 1},                                   /* memory pools */
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        if (answers[i].number == number) {
+            *value = answers[i].value;
+            return CUDA_SUCCESS;
+        }
+    return CUDA_ERROR_INVALID_VALUE;
 }
 
 EXPORT CUresult cuDeviceGetAttribute(int *value, int number, int device)
 {
     ENTER(NEED_INIT)
-    bool known;
-    int answer = attribute(number, device, &known);
-    if (!is_device(device))
-        return leave(&call, CUDA_ERROR_INVALID_DEVICE);
-    if (known)
-        *value = answer;
-    return leave(&call, known ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+    return leave(&call, is_device(device) ? attribute(value, number, device) : CUDA_ERROR_INVALID_DEVICE);
 }
 
 /* ---- peers ---- */

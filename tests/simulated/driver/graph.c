@@ -78,12 +78,15 @@ EXPORT CUresult cuGraphLaunch(struct graph *executable, struct stream *handle)
     CUresult result = CUDA_SUCCESS;
     if (stream == NULL || !is_live(executable, GRAPH_EXEC))
         return leave(&call, CUDA_ERROR_INVALID_VALUE);
+    if (stream->capture != NULL)
+        return leave(&call, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     charge(&call, planted.graph_launch_ns);
     for (const struct item *node = executable->first; node != NULL && result == CUDA_SUCCESS; node = node->next) {
         struct item item = *node;
         item.setup += planted.graph_node_ns;
         result = enqueue(&call, stream, item);
     }
+    batch_launch(&call, stream->object.context);
     return leave(&call, result);
 }
 

@@ -105,16 +105,6 @@ static struct item kernel_item(enum kernel kernel, void **parameters)
     return item;
 }
 
-/* Under WDDM the launch waits for company. */
-static CUresult launch(struct call *call, struct stream *stream, struct item item)
-{
-    struct context *context = stream->object.context;
-    CUresult result = enqueue(call, stream, item);
-    if (planted.wddm_batch > 0 && stream->capture == NULL && ++context->held_launches >= planted.wddm_batch)
-        flush(call, context);
-    return result;
-}
-
 EXPORT CUresult cuLaunchKernel(struct function *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                                unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                                struct stream *handle, void **parameters, void **extra)
@@ -129,5 +119,8 @@ EXPORT CUresult cuLaunchKernel(struct function *function, unsigned grid_x, unsig
         || (parameters == NULL && function->kernel != KERNEL_OTHER))
         return leave(&call, CUDA_ERROR_INVALID_VALUE);
     charge(&call, planted.launch_ns);
-    return leave(&call, launch(&call, stream, kernel_item(function->kernel, parameters)));
+    CUresult result = enqueue(&call, stream, kernel_item(function->kernel, parameters));
+    if (stream->capture == NULL)
+        batch_launch(&call, stream->object.context);
+    return leave(&call, result);
 }

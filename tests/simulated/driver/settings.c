@@ -123,6 +123,8 @@ static bool add_fault(enum fault kind, char *entry)
         if (fault.number <= 0 || fault.after < 0 || *end != '\0')
             return refuse("no error number, or no number of calls", number);
     }
+    if (kind == FAULT_NOT_SUPPORTED && strncmp(entry, "nvml", 4) != 0)
+        return refuse("no function of NVML", entry);
     if (!is_ours(entry, &ours))
         return false;
     strcpy(fault.function, entry);
@@ -197,7 +199,7 @@ static bool parse(struct settings *settings, const char *text)
 
 static bool configure(const char *text)
 {
-    static struct settings fresh; /* half a page too large for some threads' stacks */
+    struct settings fresh;
     if (!parse(&fresh, text))
         return false;
     if (!plant_faults(&fresh)) {
@@ -269,9 +271,8 @@ void uuid_of(int device, unsigned char *uuid)
     uuid[15] = (unsigned char)device;
 }
 
-void name_of(int device, char *name, size_t size)
+void name_of(char *name, size_t size)
 {
     const char *mark = strstr(planted.name, "Simulated") != NULL ? "" : "Simulated ";
-    (void)device;
     snprintf(name, size, "%s%s", mark, planted.name);
 }

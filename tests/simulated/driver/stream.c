@@ -25,6 +25,12 @@ void flush(struct call *call, struct context *context)
     context->held_launches = 0;
 }
 
+void batch_launch(struct call *call, struct context *context)
+{
+    if (planted.wddm_batch > 0 && ++context->held_launches >= planted.wddm_batch)
+        flush(call, context);
+}
+
 /* ---- waiting ---- */
 
 struct goal {
@@ -41,14 +47,17 @@ static bool is_reached(const struct goal *goal)
     return is_over(goal->stream, goal->context, goal->number);
 }
 
-/* Blocking sleeps through most of a long wait and spins through its end: the scheduler's delay is not what is planted. */
+/* Pass the time outside the lock until something changes, but not so long that other threads' work is overlooked.
+ * Blocking sleeps through most of a long wait and spins through its end: what is planted is no scheduler's delay. */
 static void pause_for(unsigned schedule, double nanoseconds)
 {
-    enum { SHORT = 1000000 };
-    if (schedule == SCHEDULE_YIELD)
-        yield();
-    else if (schedule == SCHEDULE_BLOCK && nanoseconds > SHORT && nanoseconds < 1e15)
+    enum { SHORT = 1000000, SPAN = 20000 };
+    double until = now() + (nanoseconds < SPAN ? nanoseconds : SPAN);
+    if (schedule == SCHEDULE_BLOCK && nanoseconds > SHORT && nanoseconds < 1e15)
         sleep_ns(nanoseconds - SHORT);
+    while (now() < until)
+        if (schedule == SCHEDULE_YIELD)
+            yield();
 }
 
 static void wait_for(struct call *call, const struct goal *goal, unsigned schedule)
@@ -235,10 +244,15 @@ EXPORT CUresult cuEventSynchronize(struct event *event)
     return synchronize(&call, &goal, event->blocking ? SCHEDULE_BLOCK : schedule_of(event->object.context));
 }
 
+static bool has_time(const struct event *event)
+{
+    return is_live(event, EVENT) && event->recorded && !event->untimed;
+}
+
 EXPORT CUresult cuEventElapsedTime(float *milliseconds, struct event *from, struct event *to)
 {
     ENTER(NEED_CONTEXT)
-    if (!is_live(from, EVENT) || !is_live(to, EVENT) || !from->recorded || !to->recorded || from->untimed || to->untimed)
+    if (!has_time(from) || !has_time(to))
         return leave(&call, CUDA_ERROR_INVALID_HANDLE);
     timeline_advance();
     if (is_pending(from) || is_pending(to))

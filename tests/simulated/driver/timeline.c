@@ -72,8 +72,10 @@ static void hold(struct context *context, struct item *item)
     context->last_held = item;
 }
 
-CUresult enqueue_now(struct call *call, struct stream *stream, struct item values)
+CUresult enqueue(struct call *call, struct stream *stream, struct item values)
 {
+    if (stream->capture != NULL)
+        return capture_item(stream->capture, values);
     struct context *context = stream->object.context;
     values.order = ++order;
     values.ready = call->until;
@@ -90,11 +92,6 @@ CUresult enqueue_now(struct call *call, struct stream *stream, struct item value
     if (planted.wddm_batch > 0)
         hold(context, item);
     return CUDA_SUCCESS;
-}
-
-CUresult enqueue(struct call *call, struct stream *stream, struct item item)
-{
-    return stream->capture != NULL ? capture_item(stream->capture, item) : enqueue_now(call, stream, item);
 }
 
 void timeline_reset(void)

@@ -1,0 +1,59 @@
+"""The harness on a machine with a simulated GPU: a planted difference between native and a container is found again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.agent import task
+from harness.platforms import engine
+from tests.program import bundle_of, harness, journal_of, project
+from tests.simulated.driver import SimulatedDriver
+from tests.simulated.engine import simulated_engine
+
+MATRIX = """\
+schema: 1
+baseline: native
+platforms:
+  native: {kind: native}
+  docker: {kind: container}
+stacks:
+  driver: {}
+tasks:
+  driver.sync:
+profiles:
+  gpu: {tasks: ["*"], blocks: 2}
+"""
+NATIVE = SimulatedDriver(launch_ns=50_000, kernel_ns=100_000, sync_spin_ns=50_000)
+TWICE = replace(NATIVE, launch_ns=100_000, kernel_ns=200_000, sync_spin_ns=100_000)
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_a_container_whose_gpu_takes_twice_as_long_comes_out_at_two(tmp_path: Path) -> None:
+    if task.find("driver.sync") is None:
+        pytest.skip("there is no probe driver.sync")
+    found = engine.availability(None)
+    if not found.runnable:
+        pytest.skip(f"no container engine: {found.reason}")
+    base = os.environ.get("OVERHEAD_MATRIX_BASE", "")
+    if not base:
+        pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
+    project(tmp_path, MATRIX)
+    with simulated_engine(base) as simulated:
+        simulated.plant(TWICE)
+        environment = NATIVE.install(tmp_path / "libraries", {**os.environ, "DOCKER_HOST": simulated.host})
+        done = harness("run", "--profile", "gpu", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {line["status"] for line in journal_of(tmp_path)} == {"ok"}, done.stdout
+    manifest = json.loads((bundle_of(tmp_path) / "run.json").read_text(encoding="utf-8"))
+    assert [gpu["name"] for gpu in manifest["gpus"]] == ["Simulated GPU"]
+    assert harness("report", "-o", "out", cwd=tmp_path).returncode == 0
+    rows = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))["comparisons"]
+    (spin,) = [row for row in rows if row["metric"] == "round_trip_seconds" and row["dims"].get("sync") == "spin"]
+    assert spin["baseline_value"] == pytest.approx(200e-6, rel=0.15)
+    assert spin["slowdown"] == pytest.approx(2.0, rel=0.15)
