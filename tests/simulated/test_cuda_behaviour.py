@@ -84,6 +84,14 @@ def test_data_really_move(client: Client) -> None:
     assert back.raw == b"\x09" * SIZE
 
 
+def test_fma_leaves_the_fixed_point_of_its_chain(client: Client) -> None:
+    device, found = client.memory(4), ctypes.c_float()
+    client("cuMemsetD8_v2", device, 0, c_size_t(4))
+    client.launch(client.kernel(b"fma"), None, device.value, 1000)
+    client("cuMemcpyDtoH_v2", byref(found), device, c_size_t(4))
+    assert found.value == 2.0
+
+
 def test_data_arrive_when_the_copy_runs_not_when_it_is_enqueued(client: Client) -> None:
     host, device, stream = client.pinned(SIZE), client.memory(SIZE), client.stream()
     ctypes.memset(host, 0, SIZE)
