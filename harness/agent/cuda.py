@@ -161,10 +161,6 @@ class Device:
         self.driver.call("cuDeviceGetUuid_v2", ctypes.byref(uuid), self.handle)
         return f"GPU-{UUID(bytes=bytes(uuid.bytes))}"
 
-    def attribute(self, number: int) -> int:
-        """Return a CUdevice_attribute."""
-        return self.driver.number("cuDeviceGetAttribute", number, self.handle)
-
     def reaches(self, other: Device) -> bool:
         """Whether this GPU can use the other's memory itself (peer to peer)."""
         return bool(self.driver.number("cuDeviceCanAccessPeer", self.handle, other.handle))

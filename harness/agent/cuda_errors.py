@@ -26,7 +26,8 @@ class CudaError(Exception):
         self.function = function
         self.name = known.name
         self.lost = known.lost
-        super().__init__(f"{function}: {known.name} ({code}): {known.meaning}; {known.remedy}")
+        remedy = _HOST_MEMORY if known.remedy is _MEMORY and function.startswith("cuMemHost") else known.remedy
+        super().__init__(f"{function}: {known.name} ({code}): {known.meaning}; {remedy}")
 
 
 class CudaOutOfMemoryError(CudaError, MemoryError):
@@ -61,6 +62,7 @@ _LOST = "the context is lost: look for an Xid in the kernel log (dmesg), then ru
 _DRIVER = "check that nvidia-smi works; restart the machine after an update of the driver"
 _UPDATE = "update the driver, or leave this task out on this platform"
 _MEMORY = "free memory of the GPU (other processes, desktop) or lower the sizes in matrix.yaml"
+_HOST_MEMORY = "give the platform more memory, or raise its limit of locked memory (ulimit -l)"
 _BUG = "a mistake of this tool: please report it with this line"
 _VISIBLE = "check CUDA_VISIBLE_DEVICES; start a container with its GPU (--gpus all)"
 

@@ -19,6 +19,7 @@ from harness.agent.loops import Loops
 # The functions of cuda_driver_t in native/cuda.h, in its order.
 FUNCTIONS = (
     "cuCtxGetCurrent",
+    "cuCtxSetCurrent",
     "cuLaunchKernel",
     "cuGraphLaunch",
     "cuMemcpyHtoDAsync_v2",
@@ -62,6 +63,9 @@ class CudaLoops(Protocol):
     def each(self, samples: int, operation: Operation, *, batch: int, flush: bool = False) -> list[float]:
         """Enqueue one operation, timed alone; after every `batch` of them wait for the stream, untimed."""
 
+    def both(self, samples: int, context: int, operations: tuple[Operation, Operation]) -> list[float]:
+        """Carry out two operations at once, each on a thread of its own, until both are done."""
+
     def allocate(self, samples: int, memory: Memory, size: int, *, stream: int = 0, address: int = 0) -> Pair:
         """Allocate and free `size` bytes; return the seconds of the one and of the other.
 
@@ -104,6 +108,11 @@ class NativeCudaLoops:
         """Enqueue, each alone."""
         packed = pack([operation])
         return self._call("cuda_each", samples, samples, ctypes.addressof(packed), batch, int(flush))
+
+    def both(self, samples: int, context: int, operations: tuple[Operation, Operation]) -> list[float]:
+        """Carry out both."""
+        packed = pack(operations)
+        return self._call("cuda_both", samples, samples, context, ctypes.addressof(packed))
 
     def allocate(self, samples: int, memory: Memory, size: int, *, stream: int = 0, address: int = 0) -> Pair:
         """Allocate and free. Raises Unsupported if the driver has no pools."""

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from harness.agent import cuda_types as types
@@ -58,6 +59,20 @@ class PythonCudaLoops:
             seconds.append((time.perf_counter_ns() - start) * NANOSECOND)
             if number % batch == 0 or number == samples:
                 self._driver.call("cuStreamSynchronize", operation.stream)
+        return seconds
+
+    def both(self, samples: int, context: int, operations: tuple[Operation, Operation]) -> list[float]:
+        """Carry out both, the second by a pool of one thread."""
+        first, second = (partial(self.enqueue, 1, [operation]) for operation in operations)
+        seconds = []
+        enter = partial(self._driver.call, "cuCtxSetCurrent", context)
+        with ThreadPoolExecutor(max_workers=1, initializer=enter) as pool:
+            for _ in range(samples):
+                start = time.perf_counter_ns()
+                beside = pool.submit(second)
+                first()
+                beside.result()
+                seconds.append((time.perf_counter_ns() - start) * NANOSECOND)
         return seconds
 
     def allocate(self, samples: int, memory: Memory, size: int, *, stream: int = 0, address: int = 0) -> Pair:

@@ -25,13 +25,6 @@ STREAM_NON_BLOCKING = 1
 EVENT_DEFAULT = 0
 CAPTURE_THREAD_LOCAL = 1
 
-# CUdevice_attribute
-INTEGRATED = 18
-KERNEL_EXEC_TIMEOUT = 17
-ASYNC_ENGINE_COUNT = 40
-COMPUTE_CAPABILITY_MAJOR, COMPUTE_CAPABILITY_MINOR = 75, 76
-MEMORY_POOLS_SUPPORTED = 115
-
 
 class Uuid(ctypes.Structure):
     """CUuuid."""
@@ -44,9 +37,7 @@ _EVENTS = {
     "cuEventCreate": (_OUT, UINT),
     "cuEventRecord": (POINTER, POINTER),
     "cuEventQuery": (POINTER,),
-    "cuEventSynchronize": (POINTER,),
     "cuEventElapsedTime": (_OUT, POINTER, POINTER),
-    "cuEventDestroy_v2": (POINTER,),
 }
 _DEVICES = {
     "cuInit": (UINT,),
@@ -55,9 +46,6 @@ _DEVICES = {
     "cuDeviceGet": (_OUT, INT),
     "cuDeviceGetName": (TEXT, INT, INT),
     "cuDeviceGetUuid_v2": (_OUT, INT),
-    "cuDeviceTotalMem_v2": (_OUT, INT),
-    "cuDeviceGetAttribute": (_OUT, INT, INT),
-    "cuDeviceGetPCIBusId": (TEXT, INT, INT),
     "cuDeviceCanAccessPeer": (_OUT, INT, INT),
 }
 _CONTEXTS = {
@@ -73,7 +61,6 @@ _CONTEXTS = {
 }
 _STREAMS = {
     "cuStreamCreate": (_OUT, UINT),
-    "cuStreamDestroy_v2": (POINTER,),
     "cuStreamQuery": (POINTER,),
     "cuStreamSynchronize": (POINTER,),
     "cuLaunchKernel": (POINTER, *(UINT,) * 7, POINTER, POINTER, POINTER),
@@ -97,7 +84,6 @@ _MEMORY = {
     "cuMemsetD8_v2": (DEVICE_POINTER, ctypes.c_ubyte, SIZE),
 }
 _COPIES = {
-    "cuMemcpyHtoD_v2": (DEVICE_POINTER, POINTER, SIZE),
     "cuMemcpyDtoH_v2": (POINTER, DEVICE_POINTER, SIZE),
     "cuMemcpyHtoDAsync_v2": (DEVICE_POINTER, POINTER, SIZE, POINTER),
     "cuMemcpyDtoHAsync_v2": (POINTER, DEVICE_POINTER, SIZE, POINTER),
@@ -105,7 +91,6 @@ _COPIES = {
     "cuMemcpyPeerAsync": (DEVICE_POINTER, POINTER, DEVICE_POINTER, POINTER, SIZE, POINTER),
 }
 _ERRORS = {
-    "cuGetErrorName": (INT, _OUT),
     "cuGetErrorString": (INT, _OUT),
 }
 SIGNATURES: Mapping[str, tuple[type, ...]] = {

@@ -65,6 +65,7 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "cuda_call": (_ADDRESS, _I64, _I64, _SECONDS),
     "cuda_enqueue": (_ADDRESS, _I64, _ADDRESS, _I64, _I64, _I32, _SECONDS),
     "cuda_each": (_ADDRESS, _I64, _ADDRESS, _I64, _I32, _SECONDS),
+    "cuda_both": (_ADDRESS, _I64, _ADDRESS, _ADDRESS, _SECONDS),
     "cuda_allocate": (_ADDRESS, _I64, _I32, _U64, _ADDRESS, _ADDRESS, _SECONDS),
 }
 

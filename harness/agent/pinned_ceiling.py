@@ -17,6 +17,7 @@ from harness.agent.cuda import open_driver
 from harness.agent.cuda_errors import CudaError
 from harness.agent.task import Unavailable
 
+MIB = 2**20
 FAILED = 1  # status of a Python that ends by an exception; whatever else it is, something else ended it
 TIMEOUT = 60.0  # seconds; pinning takes about a second for four GiB
 IMPORT_ROOT = Path(__file__).parents[2]  # the folder or archive that this package lies in
@@ -40,8 +41,8 @@ class Ceiling:
         if not self.ended_by:
             return ""
         return (
-            f"pinned memory ends at {self.reached} bytes of {self.asked} asked for ({self.ended_by}): "
-            "give the platform more memory, or raise its limit of locked memory"
+            f"pinned memory ends at {self.reached / MIB:g} MiB of {self.asked / MIB:g} MiB asked for "
+            f"({self.ended_by}): give the platform more memory, or raise its limit of locked memory (ulimit -l)"
         )
 
 
@@ -65,7 +66,7 @@ def search(ordinal: int, block: int, most: int) -> Ceiling:
         said: bytes | str = expired.stdout or b""  # bytes whatever the encoding
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
         return _read(text, most, f"no answer within {TIMEOUT:.0f} s")
-    if answer.returncode == FAILED:
+    if answer.returncode == FAILED and "ended_by" not in answer.stdout:
         last = (answer.stderr.strip().splitlines() or ["it does not say why"])[-1]
         raise Unavailable(f"the process that was to pin memory failed: {last}")
     return _read(answer.stdout, most, f"the process was ended: status {answer.returncode}")
@@ -99,9 +100,7 @@ def _pin(ordinal: int, block: int, most: int) -> Iterator[dict[str, object]]:
             for pinned in range(block, most + 1, block):
                 driver.handle("cuMemHostAlloc", block, 0)
                 yield {"pinned": pinned}
-        except CudaError as refusal:
-            if refusal.lost:
-                raise
-            yield {"ended_by": str(refusal)}
+        except CudaError as refusal:  # whatever its number: some drivers lose the context at the limit
+            yield {"ended_by": f"{refusal.function}: {refusal.name}"}
         else:
             yield {"ended_by": ""}

@@ -109,6 +109,11 @@ def test_every_known_error_is_one_line_with_its_name_and_a_remedy(code: int) -> 
     assert "\n" not in text
 
 
+def test_the_remedy_for_memory_is_for_the_memory_that_was_refused() -> None:
+    assert "free memory of the GPU" in str(error(2, "cuMemAlloc_v2"))
+    assert "locked memory" in str(error(2, "cuMemHostAlloc"))
+
+
 def test_an_unknown_error_has_the_drivers_own_words() -> None:
     assert "CUDA_ERROR (12345): made up; " in str(error(12345, "cuCall", "made up"))
 

@@ -121,6 +121,27 @@ def test_all_streams_are_waited_for(plant: Plant, kind: str) -> None:
                 assert gpu.driver.status("cuStreamQuery", operation.stream) == 0
 
 
+def test_two_operations_run_at_once(plant: Plant, kind: str) -> None:
+    """Two launches on threads of their own: each thread pays for its own, and both kernels are done at the end."""
+    plant(launch_ns=400_000, kernel_ns=200_000, sync_spin_ns=0)
+    with a_context() as gpu:
+        kernel = gpu.kernel(gpu.module(ptx.MODULE), "empty")
+        operations = launch(gpu.stream(), kernel), launch(gpu.stream(), kernel)
+        seconds = loops_of(kind, gpu).both(40, gpu.handle, operations)
+        assert all(gpu.driver.status("cuStreamQuery", each.stream) == 0 for each in operations)
+    assert len(seconds) == 40
+    assert min(seconds) >= 800e-6  # one engine runs the kernels one after the other
+
+
+def test_a_failure_beside_is_a_failure(plant: Plant, kind: str) -> None:
+    plant(fail=("cuEventRecord:801:5",))
+    with a_context() as gpu:
+        operation = launch(gpu.stream(), gpu.kernel(gpu.module(ptx.MODULE), "empty"))
+        pair = (operation, record(gpu.stream(), gpu.event()))
+        with pytest.raises(Unsupported, match=r"cuEventRecord: CUDA_ERROR_NOT_SUPPORTED"):
+            loops_of(kind, gpu).both(20, gpu.handle, pair)
+
+
 def test_copies_move_what_they_are_told_to(plant: Plant, kind: str) -> None:
     plant()
     with a_context() as gpu, gpu.memory(64) as first, gpu.memory(64) as second, gpu.pinned(64) as host:

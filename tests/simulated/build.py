@@ -21,8 +21,9 @@ from harness import native
 SOURCES = Path(__file__).parent / "driver"
 SHARED = ("settings.c", "system.c")
 CUDA = ("call.c", "objects.c", "timeline.c", "device.c", "stream.c", "memory.c", "copy.c", "launch.c", "graph.c")
-LINUX = {"libcuda.so.1": (*SHARED, *CUDA), "libnvidia-ml.so.1": (*SHARED, "nvml.c")}
-WINDOWS = {"nvcuda.dll": (*SHARED, *CUDA), "nvml.dll": (*SHARED, "nvml.c")}
+NVML = ("nvml.c", "nvml_values.c")
+LINUX = {"libcuda.so.1": (*SHARED, *CUDA), "libnvidia-ml.so.1": (*SHARED, *NVML)}
+WINDOWS = {"nvcuda.dll": (*SHARED, *CUDA), "nvml.dll": (*SHARED, *NVML)}
 FLAGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fvisibility=hidden", "-s")
 LINUX_FLAGS = ("-fPIC", "-lpthread", "-ldl", "-lm")
 SECONDS = 900  # a first build for Windows compiles that system's libraries too

@@ -84,6 +84,14 @@ def test_data_really_move(client: Client) -> None:
     assert back.raw == b"\x09" * SIZE
 
 
+def test_fma_leaves_the_fixed_point_of_its_chain(client: Client) -> None:
+    device, found = client.memory(4), ctypes.c_float()
+    client("cuMemsetD8_v2", device, 0, c_size_t(4))
+    client.launch(client.kernel(b"fma"), None, device.value, 1000)
+    client("cuMemcpyDtoH_v2", byref(found), device, c_size_t(4))
+    assert found.value == 2.0
+
+
 def test_data_arrive_when_the_copy_runs_not_when_it_is_enqueued(client: Client) -> None:
     host, device, stream = client.pinned(SIZE), client.memory(SIZE), client.stream()
     ctypes.memset(host, 0, SIZE)
@@ -108,6 +116,21 @@ def test_a_stream_waits_for_an_event_of_another(client: Client) -> None:
     client("cuEventRecord", done[1], first)
     client("cuCtxSynchronize")
     assert client.milliseconds(event, done[0]) >= 0
+
+
+def test_what_was_enqueued_first_gets_the_engine_first(client: Client) -> None:
+    gate, opened, kernel = client.stream(), client.event(), client.kernel(b"spin")
+    client.launch(kernel, gate, 20_000_000)
+    client("cuEventRecord", opened, gate)
+    ends = []
+    for _ in range(4):
+        stream = client.stream()
+        client("cuStreamWaitEvent", stream, opened, 0)
+        client.launch(kernel, stream, 1_000_000)
+        ends.append(client.event())
+        client("cuEventRecord", ends[-1], stream)
+    client("cuCtxSynchronize")
+    assert [client.milliseconds(opened, end) for end in ends] == pytest.approx([1, 2, 3, 4])
 
 
 @pytest.mark.parametrize(("flags", "waits"), [(0, True), (1, False)])

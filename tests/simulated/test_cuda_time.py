@@ -7,6 +7,7 @@ not spoil all of forty calls. Durations on the device are events': they don't de
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable
 from ctypes import byref, c_size_t, c_uint64
 
@@ -180,16 +181,24 @@ def test_a_call_costs_the_host_what_was_planted(planted: dict[str, float], measu
     [(SPIN, "sync_spin_ns"), (YIELD, "sync_yield_ns"), (BLOCK, "sync_block_ns"), (0, "sync_spin_ns")],
 )
 def test_synchronizing_costs_what_its_way_of_waiting_was_planted(schedule: int, planted: str) -> None:
-    quick = {"sync_spin_ns": 0.0, "sync_yield_ns": 0.0, "sync_block_ns": 0.0, "launch_ns": 1000.0}
-    client = Client(SimulatedDriver(**{**quick, planted: PLANTED}), schedule)  # type: ignore[arg-type]
-    kernel, millisecond = client.kernel(b"spin"), 1_000_000
+    others: dict[str, float] = {"sync_spin_ns": 0, "sync_yield_ns": 0, "sync_block_ns": 0}
+    client = Client(SimulatedDriver(**{**others, planted: PLANTED}), schedule)  # type: ignore[arg-type]
+    assert PLANTED <= synchronize(client) <= PLANTED + SLACK
+
+
+@pytest.mark.parametrize("schedule", [SPIN, YIELD, BLOCK])
+def test_a_round_trip_is_launch_kernel_and_synchronization(schedule: int) -> None:
+    client = Client(
+        SimulatedDriver(launch_ns=50_000, sync_spin_ns=PLANTED, sync_yield_ns=PLANTED, sync_block_ns=PLANTED), schedule
+    )
+    kernel, milliseconds = client.kernel(b"spin"), 3_000_000  # longer than blocking spins
 
     def round_trip() -> None:
-        client.launch(kernel, None, millisecond)
+        client.launch(kernel, None, milliseconds)
         client("cuCtxSynchronize")
 
-    expected = 1000 + millisecond + PLANTED
-    assert expected <= least(round_trip) <= expected + SLACK
+    expected = 50_000 + milliseconds + PLANTED
+    assert expected <= least(round_trip) <= 2 * expected  # others may run while this one yields or sleeps
 
 
 def test_an_event_may_block_where_the_context_spins() -> None:
@@ -209,7 +218,7 @@ def test_launches_back_to_back_cost_the_longer_of_launch_and_kernel() -> None:
                 client.launch(kernel)
             client("cuCtxSynchronize")
 
-        assert 50 * each <= least(burst, repeats=40) <= 65 * each
+        assert 50 * each <= least(burst, repeats=40) <= 75 * each
 
 
 KERNEL_CASES = [(b"empty", (), 77_000.0), (b"spin", (123_456,), 123_456.0), (b"fma", (0, 50_000), 100_000.0)]
@@ -271,11 +280,12 @@ def test_a_memset_takes_the_device_s_own_bandwidth() -> None:
 )
 def test_a_pageable_copy_keeps_the_host(function: str, gbps: float) -> None:
     client = Client(SimulatedDriver(pageable_latency_ns=100_000, pageable_h2d_gbps=0.25, pageable_d2h_gbps=0.2))
-    host, device = ctypes.create_string_buffer(SIZE), client.memory(SIZE)
+    size = SIZE // 8  # shorter than a busy machine's time slices
+    host, device = ctypes.create_string_buffer(size), client.memory(size)
     ends = (host, device) if "DtoH" in function else (device, host)
     stream = (client.stream(),) if "Async" in function else ()
-    took = least(lambda: client(function, *ends, c_size_t(SIZE), *stream), repeats=20)
-    expected = 100_000 + SIZE / gbps
+    took = least(lambda: client(function, *ends, c_size_t(size), *stream))
+    expected = 100_000 + size / gbps
     assert expected <= took <= 1.3 * expected
 
 
@@ -350,9 +360,26 @@ def test_wddm_holds_launches_until_something_flushes(flush: str) -> None:
     client("cuEventRecord", event, stream)
     client("cuEventSynchronize", event)
     argument = event if flush == "cuEventQuery" else stream
-    assert least(lambda: poll(client, flush, argument), lambda: client.launch(kernel, stream)) < PLANTED
-    cost = least(lambda: poll(client, flush, argument), lambda: client.launch(kernel, stream), repeats=1)
-    assert cost >= PLANTED
+
+    def launch() -> None:
+        client.launch(kernel, stream)
+
+    assert least(lambda: poll(client, flush, argument)) < PLANTED
+    launch()
+    assert least(lambda: poll(client, flush, argument), launch) >= PLANTED
+
+
+def test_wddm_runs_nothing_that_is_held() -> None:
+    client = Client(SimulatedDriver(wddm_batch=100, kernel_ns=0))
+    stream, before, after, kernel = client.stream(), client.event(), client.event(), client.kernel()
+    client("cuEventRecord", before, stream)
+    client("cuEventSynchronize", before)
+    client.launch(kernel, stream)
+    client("cuEventRecord", after, stream)
+    client.free_bytes()  # looks at the device, but submits nothing
+    time.sleep(0.05)
+    client("cuStreamSynchronize", stream)
+    assert client.milliseconds(before, after) >= 50
 
 
 def poll(client: Client, function: str, argument: ctypes.c_void_p) -> None:

@@ -124,6 +124,12 @@ def test_every_planted_value_is_said() -> None:
     assert (found["graphics"], found["found"], found["after"]) == ([], [1, 1], "Uninitialized")
 
 
+def test_no_mode_is_taken_for_another() -> None:
+    found = answers(SimulatedDriver(ecc=1, display=0, persistence=1, mig=0))
+    modes = {name: found[f"nvmlDeviceGet{name}"] for name in ("EccMode", "DisplayActive", "PersistenceMode", "MigMode")}
+    assert modes == {"EccMode": [1, 1], "DisplayActive": 0, "PersistenceMode": 1, "MigMode": [0, 0]}
+
+
 def test_what_is_not_supported_says_so() -> None:
     unsupported = SimulatedDriver(
         persistence=-1,

@@ -2,9 +2,18 @@
 #include "cuda.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "clock.h"
 #include "overhead_probe.h"
+#include "threads.h"
+
+#ifdef _WIN32
+#define give_way() SwitchToThread()
+#else
+#include <sched.h>
+#define give_way() sched_yield()
+#endif
 
 /* A call that failed, as what a loop returns: which of the driver's functions, and its CUresult. */
 #define FAILURE(function, result) \
@@ -200,4 +209,70 @@ int32_t probe_cuda_allocate(const cuda_driver_t *driver, int64_t samples, int32_
     }
     TRY(driver, stream_synchronize, stream);
     return 0;
+}
+
+/* The thread beside the caller's, which carries out its operation once for each sample. */
+typedef struct {
+    const cuda_driver_t *driver;
+    const cuda_operation_t *operation;
+    cuda_handle_t context;
+    _Atomic int64_t begun; /* samples; -1: end */
+    _Atomic int64_t done;
+    int32_t status;
+} partner_t;
+
+static int32_t carry_out(const cuda_driver_t *driver, const cuda_operation_t *operation)
+{
+    int32_t status = enqueue(driver, operation);
+    if (!status)
+        TRY(driver, stream_synchronize, operation->stream);
+    return status;
+}
+
+static int32_t enter(const cuda_driver_t *driver, cuda_handle_t context)
+{
+    TRY(driver, context_set_current, context);
+    return 0;
+}
+
+static THREAD_RESULT accompany(void *argument)
+{
+    partner_t *partner = argument;
+    partner->status = enter(partner->driver, partner->context);
+    for (int64_t sample = 1;; sample++) {
+        int64_t begun = atomic_load(&partner->begun);
+        while (begun >= 0 && begun < sample) {
+            give_way();
+            begun = atomic_load(&partner->begun);
+        }
+        if (begun < 0)
+            return 0;
+        if (!partner->status)
+            partner->status = carry_out(partner->driver, partner->operation);
+        atomic_store(&partner->done, sample);
+    }
+}
+
+int32_t probe_cuda_both(const cuda_driver_t *driver, int64_t samples, cuda_handle_t context,
+                        const cuda_operation_t *operations, double *seconds)
+{
+    partner_t partner = {.driver = driver, .operation = &operations[1], .context = context};
+    thread_t thread;
+    int error = thread_start(&thread, accompany, &partner);
+    if (error)
+        return -error;
+    int32_t status = 0;
+    for (int64_t sample = 0; sample < samples && !status; sample++) {
+        int64_t start = clock_now();
+        atomic_store(&partner.begun, sample + 1);
+        status = carry_out(driver, &operations[0]);
+        while (atomic_load(&partner.done) <= sample)
+            give_way();
+        seconds[sample] = clock_seconds(clock_now() - start);
+        if (!status)
+            status = partner.status;
+    }
+    atomic_store(&partner.begun, -1);
+    thread_join(thread);
+    return status;
 }

@@ -22,6 +22,7 @@ typedef uint64_t cuda_address_t;  /* in the device's memory */
 
 typedef struct cuda_driver {
     int (CUDA_CALL *context_get_current)(cuda_handle_t *context);
+    int (CUDA_CALL *context_set_current)(cuda_handle_t context);
     int (CUDA_CALL *launch_kernel)(cuda_handle_t kernel, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                                    unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                                    cuda_handle_t stream, void **parameters, void **extra);

@@ -134,5 +134,8 @@ PROBE_EXPORT int32_t probe_cuda_each(const struct cuda_driver *driver, int64_t s
  * `memory` is what CUDA_REGISTERED registers, `stream` where CUDA_POOL_MEMORY is ordered. */
 PROBE_EXPORT int32_t probe_cuda_allocate(const struct cuda_driver *driver, int64_t samples, int32_t kind,
                                          uint64_t bytes, void *stream, void *memory, double *seconds);
+/* Two operations at once, the second on a thread of its own; a sample ends when both are done. */
+PROBE_EXPORT int32_t probe_cuda_both(const struct cuda_driver *driver, int64_t samples, void *context,
+                                     const struct cuda_operation *operations, double *seconds);
 
 #endif

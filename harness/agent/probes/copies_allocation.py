@@ -19,7 +19,7 @@ from harness.agent.cuda_operations import Memory
 from harness.agent.cuda_session import Session, ordinal, paced, session
 from harness.agent.messages import Metric
 from harness.agent.pinned_ceiling import Ceiling
-from harness.agent.probes.copies_paths import largest, sizes
+from harness.agent.probes.copies_paths import largest, pace, sizes
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 
 WARMUP = 1
@@ -74,7 +74,7 @@ def _kind(cuda: Session, context: Context, name: str, memory: Memory, most: int)
                     zip(*cuda.loops.allocate(samples, memory, size, stream=stream, address=address), strict=True)
                 )
 
-            pairs = paced(take, context.number("point_seconds"), context.integer("samples"))
+            pairs = paced(take, *pace(context))
             for metric, seconds in zip(("allocate_seconds", "free_seconds"), zip(*pairs, strict=True), strict=True):
                 yield cuda.metric(metric, seconds, warmup=WARMUP, kind=name, bytes=size)
 
@@ -85,7 +85,7 @@ ALLOCATION = Task(
     params={
         "max_bytes": 2**28,
         "samples": 100,
-        "point_seconds": 0.2,
+        "point_seconds": 0.1,
         "pinned_bytes": 2**33,
         "pinned_block": 2**26,
         "pinned_share": 0.25,

@@ -2,8 +2,8 @@
 
 `copy_seconds` is one asynchronous copy (cuMemcpy…Async) on an idle stream, from the call until the host knows that it
 is done: up (`h2d`), down (`d2h`), on the device (`d2d`), and up and down at once on two streams (`both`, until both are
-done). `copy_enqueue_seconds` is the call alone. Host memory is pinned or pageable. Pageable memory is copied one way at
-a time: the driver may carry such a copy out before its call returns, so one thread cannot keep two under way.
+done). `copy_enqueue_seconds` is the call alone. Host memory is pinned or pageable. The driver may carry a copy of
+pageable memory out before its call returns, so one thread cannot keep two under way: there each direction has its own.
 
 `copy_latency_seconds` and `copy_bandwidth` are those of the line through the medians over the bytes (`fit`). Bytes are
 counted once; those of `both` are the sum of the two directions.
@@ -13,27 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from harness.agent.cuda_errors import CudaOutOfMemoryError
 from harness.agent.cuda_operations import Operation
-from harness.agent.cuda_session import Session, fitted, session, typical
+from harness.agent.cuda_session import Session, fitted, paced, session, typical
 from harness.agent.host_memory import pageable
 from harness.agent.messages import Metric, Scalar, Status
-from harness.agent.probes.copies_paths import MIB, SMALLEST, Buffers, Direction, check, largest, measured, sizes
+from harness.agent.probes.copies_paths import MIB, SMALLEST, Buffers, Direction, check, largest, measured, pace, sizes
 from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 1
-ONE_WAY: tuple[Direction, ...] = ("h2d", "d2h")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Path:
-    """What one curve over the sizes is of."""
-
-    direction: str
-    memory: str
-    most: int  # bytes
 
 
 def run_bandwidth(context: Context) -> Outcome:
@@ -41,76 +32,84 @@ def run_bandwidth(context: Context) -> Outcome:
 
     `limited` where less memory can be pinned than is copied: the reason gives how much.
     """
-    growth = context.integer("growth")
     with session(context) as cuda:
-        most, notes = largest(cuda, context.integer("max_bytes"), growth)
-        streams = cuda.gpu.stream(), cuda.gpu.stream()
+        most, notes = largest(cuda, context.integer("max_bytes"), context.integer("growth"))
         with cuda.gpu.memory(most) as first, cuda.gpu.memory(most) as second:
-            probe = _Probe(cuda=cuda, context=context, streams=streams, device=(first, second))
-            metrics, more = probe.pageable(most)
-            with _pinned(cuda, most, growth) as (host, pinned):
-                curves, still_more = probe.pinned(host, pinned)
+            probe = _Probe(cuda=cuda, context=context, device=(first, second))
+            with pageable(2 * most) as host:
+                probe.pageable(host, most)
+            with _pinned(cuda, most, context.integer("growth")) as (host, pinned):
+                probe.pinned(host, pinned)
         status, reason = _verdict(pinned, most)
-        return cuda.outcome([*metrics, *curves], warnings=[*notes, *more, *still_more], status=status, reason=reason)
+        return cuda.outcome(probe.metrics, warnings=[*notes, *probe.notes], status=status, reason=reason)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Probe:
+    """Collects curves over the sizes. `host` of a method is two buffers in a row of `most` bytes each."""
+
     cuda: Session
     context: Context
-    streams: tuple[int, int]
     device: tuple[int, int]
+    metrics: list[Metric] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def pageable(self, most: int) -> tuple[list[Metric], list[str]]:
-        """Measure both directions from and to ordinary memory."""
-        with pageable(most) as host:
-            buffers = self._checked(host, most)
-            curves = [self._one_way(buffers, way, "pageable", most) for way in ONE_WAY]
-        return _joined(curves)
+    def pageable(self, host: int, most: int) -> None:
+        """Measure ordinary memory: up, down, and both at once, each from a thread of its own."""
+        self._one_way(host, most, "pageable", ("h2d", "d2h"))
+        loops, context = self.cuda.loops, self.cuda.gpu.handle
+        for size, copies in self._pairs(host, most):
+            seconds = paced(partial(loops.both, context=context, operations=copies), *pace(self.context))
+            self._point("both", "pageable", size, complete=seconds)
+        self._fit("both", "pageable", copies=2)
 
-    def pinned(self, host: int, most: int) -> tuple[list[Metric], list[str]]:
-        """Measure both directions, the device's own, and both at once. The second half of `host` is for the latter."""
-        buffers = self._checked(host, most)
-        curves = [self._one_way(buffers, way, "pinned", most) for way in ONE_WAY]
-        curves.append(self._one_way(buffers, "d2d", "device", most))
-        curves.append(self._both_ways(buffers, Buffers(device=self.device, host=host + most), most))
-        return _joined(curves)
+    def pinned(self, host: int, most: int) -> None:
+        """Measure pinned memory: up, down, both at once from one thread; and the device's own."""
+        self._one_way(host, most, "pinned", ("h2d", "d2h"))
+        self._one_way(host, most, "device", ("d2d",))
+        for size, copies in self._pairs(host, most):
+            enqueued, complete = measured(self.cuda, copies, self.context)
+            self._point("both", "pinned", size, complete=complete, enqueue=enqueued)
+        self._fit("both", "pinned", copies=2)
 
-    def _checked(self, host: int, most: int) -> Buffers:
+    def _one_way(self, host: int, most: int, memory: str, ways: tuple[Direction, ...]) -> None:
         buffers = Buffers(device=self.device, host=host)
-        check(self.cuda, buffers, self.streams[0], min(most, MIB))
-        return buffers
+        stream = self.cuda.gpu.stream()
+        check(self.cuda, buffers, stream, min(most, MIB))
+        for way in ways:
+            for size in self._sizes(most):
+                enqueued, complete = measured(self.cuda, [buffers.copy(way, size, stream)], self.context)
+                self._point(way, memory, size, complete=complete, enqueue=enqueued)
+            self._fit(way, memory, copies=1)
 
-    def _one_way(self, buffers: Buffers, way: Direction, memory: str, most: int) -> tuple[list[Metric], list[str]]:
-        path = _Path(direction=way, memory=memory, most=most)
-        growth = self.context.integer("growth")
-        stream = self.streams[0]
-        return self._curve(path, {size: [buffers.copy(way, size, stream)] for size in sizes(path.most, growth)})
+    def _pairs(self, host: int, most: int) -> Iterator[tuple[int, tuple[Operation, Operation]]]:
+        """Yield, by size, a copy up and one down between buffers of their own, on streams of their own."""
+        up, down = (Buffers(device=self.device, host=address) for address in (host, host + most))
+        first, second = self.cuda.gpu.stream(), self.cuda.gpu.stream()
+        for size in self._sizes(most):
+            yield size, (up.copy("h2d", size, first), down.copy("d2h", size, second))
 
-    def _both_ways(self, up: Buffers, down: Buffers, most: int) -> tuple[list[Metric], list[str]]:
-        growth = self.context.integer("growth")
-        path = _Path(direction="both", memory="pinned", most=most)
-        first, second = self.streams
-        pairs = {size: [up.copy("h2d", size, first), down.copy("d2h", size, second)] for size in sizes(most, growth)}
-        return self._curve(path, pairs)
+    def _sizes(self, most: int) -> Iterator[int]:
+        return sizes(most, self.context.integer("growth"))
 
-    def _curve(self, path: _Path, operations: dict[int, list[Operation]]) -> tuple[list[Metric], list[str]]:
-        cuda, context = self.cuda, self.context
-        dims: dict[str, Scalar] = {"direction": path.direction, "memory": path.memory}
-        metrics: list[Metric] = []
-        points: dict[float, float] = {}
-        for done, (size, copies) in enumerate(operations.items(), start=1):
-            enqueued, complete = measured(cuda, copies, context)
-            metrics.append(cuda.metric("copy_seconds", complete, warmup=WARMUP, bytes=size, **dims))
-            metrics.append(cuda.metric("copy_enqueue_seconds", enqueued, warmup=WARMUP, bytes=size, **dims))
-            points[float(size * len(copies))] = typical(complete, WARMUP)
-            context.progress(done, len(operations), f"{path.direction} {path.memory}")
-        found, notes = fitted(points, f"{path.direction} {path.memory}")
+    def _point(self, direction: str, memory: str, size: int, **seconds: list[float]) -> None:
+        names = {"complete": "copy_seconds", "enqueue": "copy_enqueue_seconds"}
+        for name, values in seconds.items():
+            dims: dict[str, Scalar] = {"direction": direction, "memory": memory, "bytes": size}
+            self.metrics.append(self.cuda.metric(names[name], values, warmup=WARMUP, **dims))
+        self.context.progress(len(self.metrics), len(self.metrics) + 1, f"{direction} {memory}")
+
+    def _fit(self, direction: str, memory: str, *, copies: int) -> None:
+        """Add the latency and the bandwidth of a curve whose points each are `copies` copies at once."""
+        dims: dict[str, Scalar] = {"direction": direction, "memory": memory}
+        curve = [each for each in self.metrics if each.name == "copy_seconds" and dims.items() <= each.dims.items()]
+        points = {float(each.dims["bytes"]): typical(each.samples, WARMUP) for each in curve}
+        found, notes = fitted(points, f"{direction} {memory}")
+        self.notes += notes
         if "intercept" in found:
-            metrics.append(cuda.metric("copy_latency_seconds", [found["intercept"]], warmup=0, **dims))
+            self.metrics.append(self.cuda.metric("copy_latency_seconds", [found["intercept"]], warmup=0, **dims))
         if "slope" in found:
-            metrics.append(cuda.rate("copy_bandwidth", [1 / found["slope"]], **dims))
-        return metrics, notes
+            self.metrics.append(self.cuda.rate("copy_bandwidth", [copies / found["slope"]], **dims))
 
 
 @contextmanager
@@ -140,14 +139,10 @@ def _verdict(pinned: int, most: int) -> tuple[Status, str]:
     return "limited", reason
 
 
-def _joined(curves: list[tuple[list[Metric], list[str]]]) -> tuple[list[Metric], list[str]]:
-    return [metric for metrics, _ in curves for metric in metrics], [note for _, notes in curves for note in notes]
-
-
 BANDWIDTH = Task(
     summary="Copies up, down, on the device and both ways at once, from pinned and pageable memory, by size.",
     run=run_bandwidth,
-    params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.2},
+    params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.1},
     devices=("cuda",),
     seconds=15.0,
 )

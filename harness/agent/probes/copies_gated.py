@@ -3,9 +3,12 @@
 A kernel that spins (the gate) occupies the stream while the copies and an event on either side of them are enqueued;
 the time between the events is then the device's alone. The gate must still have been closed when the last of them was
 enqueued: the event behind it must be pending then, else the sample is taken again with a gate of twice the length.
-`ungated_seconds` is the same without the gate: there the copy waits for its submission. Each pair of samples is taken
-one right after the other, and their difference is the driver's path from the call to the copy engine,
-`driver_path_seconds`. Events tell half a microsecond, so `gated_seconds` is also measured of several copies in a row.
+Events tell half a microsecond, so `gated_seconds` is also measured of several copies in a row.
+
+`ungated_seconds` is the same copy on an idle stream, from the call until the host knows that it is done, by the host's
+clock: where the driver hands work over in batches (WDDM), events would go with the copy and hide what that costs. Each
+pair is taken one right after the other; the difference is the driver's path from the call to the copy engine and back
+to the waiting host, `driver_path_seconds`.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import TypeVar
 from harness.agent.cuda_operations import Operation, expect_pending, launch, record
 from harness.agent.cuda_session import Session, paced, session
 from harness.agent.messages import Metric, Scalar
-from harness.agent.probes.copies_paths import Buffers, Direction, largest, sizes
+from harness.agent.probes.copies_paths import Buffers, Direction, largest, pace, sizes
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
 WARMUP = 1
@@ -52,7 +55,7 @@ def run_gated(context: Context) -> Outcome:
 
 @dataclass(kw_only=True)
 class _Gate:
-    """Times copies by events, behind a gate and without one. `nanoseconds` follows what enqueuing takes."""
+    """Times copies behind a gate and without one. `nanoseconds` follows what enqueuing takes."""
 
     cuda: Session
     stream: int
@@ -84,9 +87,9 @@ class _Gate:
         return enqueued[0]
 
     def open(self, copies: list[Operation]) -> float:
-        """Return the seconds between the events on an idle stream."""
-        self.cuda.loops.enqueue(1, [record(self.stream, self.start), *copies, record(self.stream, self.end)])
-        return self.cuda.gpu.elapsed(self.start, self.end)
+        """Return the seconds from the first call until the host knows that all is done."""
+        _, complete = self.cuda.loops.enqueue(1, copies)
+        return complete[0]
 
 
 def _point(gate: _Gate, copy: Operation, context: Context, direction: Direction) -> list[Metric]:
@@ -106,9 +109,7 @@ def _point(gate: _Gate, copy: Operation, context: Context, direction: Direction)
 
 
 def _sampled(take: Callable[[], T], context: Context) -> list[T]:
-    return paced(
-        lambda samples: [take() for _ in range(samples)], context.number("point_seconds"), context.integer("samples")
-    )
+    return paced(lambda samples: [take() for _ in range(samples)], *pace(context))
 
 
 GATED = Task(

@@ -19,7 +19,7 @@ from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 1
 GROWTH = 4
-TRIALS = 8
+TRIALS, TRIAL_BYTES = 8, 2**24
 SECOND = 10**9  # ns
 DIRECTIONS: tuple[Direction, ...] = ("h2d", "d2h")
 
@@ -65,9 +65,10 @@ class _Trial:
 
     def _size(self, buffers: Buffers, direction: Direction) -> int:
         """Return how many bytes take about as long as the kernel; the fastest of some copies tells."""
-        copy = buffers.copy(direction, self.most, self.stream)
+        trial = min(self.most, TRIAL_BYTES)
+        copy = buffers.copy(direction, trial, self.stream)
         seconds = min(self._seconds(copy) for _ in range(TRIALS))
-        return max(1, min(self.most, int(self.most * self.context.number("compute_seconds") / seconds)))
+        return max(1, min(self.most, int(trial * self.context.number("compute_seconds") / seconds)))
 
     def _seconds(self, *operations: Operation) -> float:
         return self.cuda.loops.enqueue(1, operations)[1][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,13 +57,18 @@ def largest(cuda: Session, wanted: int, growth: int, least: int = SMALLEST) -> t
     return found, [f"copies of up to {found} bytes only: {room // MIB} MiB of memory may be used for each buffer"]
 
 
-def measured(cuda: Session, operations: list[Operation], context: Context) -> tuple[list[float], list[float]]:
+def pace(context: Context) -> tuple[float, int]:
+    """Return how many seconds the samples of one point may take, and how many there are at most."""
+    return context.number("point_seconds"), context.integer("samples")
+
+
+def measured(cuda: Session, operations: Sequence[Operation], context: Context) -> tuple[list[float], list[float]]:
     """Return seconds to enqueue and seconds to complete; the first of each is warm-up."""
 
     def take(samples: int) -> list[tuple[float, float]]:
         return list(zip(*cuda.loops.enqueue(samples, operations), strict=True))
 
-    pairs = paced(take, context.number("point_seconds"), context.integer("samples"))
+    pairs = paced(take, *pace(context))
     return [enqueued for enqueued, _ in pairs], [complete for _, complete in pairs]
 
 

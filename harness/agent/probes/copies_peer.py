@@ -101,7 +101,7 @@ def _curve(
 PEER = Task(
     summary="Copies from one GPU to another and back, by size; through the host where there is no peer access.",
     run=run_peer,
-    params={"max_bytes": 2**28, "growth": 4, "samples": 100, "point_seconds": 0.2},
+    params={"max_bytes": 2**28, "growth": 4, "samples": 100, "point_seconds": 0.1},
     devices=("cuda",),
     seconds=6.0,
 )

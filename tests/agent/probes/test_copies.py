@@ -10,6 +10,7 @@ import pytest
 
 from harness.agent import host_memory
 from harness.agent.cuda_errors import CudaError
+from harness.agent.helper import NativeHelper
 from harness.agent.probes import copies_bandwidth, copies_gated
 from harness.agent.probes.copies_overlap import hidden
 from harness.agent.probes.copies_paths import CopyError, sizes
@@ -33,6 +34,14 @@ def test_every_task_of_copies_is_found() -> None:
     assert find("copies_bandwidth.bandwidth") is None
 
 
+def test_all_probes_of_a_gpu_fit_into_a_block() -> None:
+    """One invocation each, as the plan expects it: a minute and a half at most."""
+    copies = ("bandwidth", "gated", "peer", "overlap", "allocation")
+    driver = ("context", "launch", "sync", "graph")
+    tasks = [find(name) for name in (*(f"copies.{each}" for each in copies), *(f"driver.{each}" for each in driver))]
+    assert sum(task.seconds for task in tasks if task is not None) < 90
+
+
 def test_sizes_are_a_series_of_two_at_least() -> None:
     assert list(sizes(1024, 4)) == [4, 16, 64, 256, 1024]
     assert list(sizes(1000, 4)) == [4, 16, 64, 256]
@@ -45,7 +54,7 @@ def test_every_path_has_its_curve(run_on_gpu: RunOnGpu, plant: Plant, loop: str)
     assert names(outcome) == CURVE | COMMON
     paths = {(each.dims["direction"], each.dims["memory"]) for each in outcome.metrics if each.name == "copy_seconds"}
     one_way = {(direction, memory) for direction in ("h2d", "d2h") for memory in ("pinned", "pageable")}
-    assert paths == one_way | {("d2d", "device"), ("both", "pinned")}
+    assert paths == one_way | {("d2d", "device"), ("both", "pinned"), ("both", "pageable")}
     copied = [each for each in outcome.metrics if each.name == "copy_seconds"]
     assert {each.dims["bytes"] for each in copied} == {4, 64, KIB, 16 * KIB, LARGEST}
     assert all(each.warmup == 1 and len(each.samples) >= 4 for each in copied)
@@ -87,11 +96,22 @@ def test_latency_and_bandwidth_of_each_path_come_back(run_on_gpu: RunOnGpu, plan
 def test_both_ways_at_once_share_what_they_share(run_on_gpu: RunOnGpu, plant: Plant, duplex: float) -> None:
     plant(h2d_gbps=1, d2h_gbps=1, duplex=duplex, h2d_latency_ns=0, d2h_latency_ns=0, copy_submit_ns=0, sync_spin_ns=0)
     outcome = run_on_gpu("copies.bandwidth", **SMALL)
-    both = least(outcome, "copy_seconds", direction="both", bytes=LARGEST)
+    both = least(outcome, "copy_seconds", direction="both", memory="pinned", bytes=LARGEST)
     assert both == pytest.approx(LARGEST / 1e9 / duplex, rel=0.05)
-    reported = curve(outcome, "copy_seconds", "bytes", median, direction="both")
-    rate = metric(outcome, "copy_bandwidth", direction="both").samples[0]
+    reported = curve(outcome, "copy_seconds", "bytes", median, direction="both", memory="pinned")
+    rate = metric(outcome, "copy_bandwidth", direction="both", memory="pinned").samples[0]
     assert rate == pytest.approx(2 / reported.slope)  # the sum of the two
+
+
+@pytest.mark.parametrize("latency_us", [60, 120])
+def test_pageable_copies_run_both_ways_at_once(
+    run_on_gpu: RunOnGpu, plant: Plant, native: NativeHelper, latency_us: int
+) -> None:
+    """One after the other they would take twice as long. Both threads must get a processor: of many samples some do."""
+    plant(pageable_latency_ns=1e3 * latency_us, sync_spin_ns=0)
+    outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=1000, point_seconds=0.5)
+    both = least(outcome, "copy_seconds", direction="both", memory="pageable", bytes=4)
+    assert 1e-6 * latency_us <= both < 1.5e-6 * latency_us
 
 
 @pytest.mark.parametrize("submit_us", [100, 200])
@@ -156,7 +176,7 @@ GATED: dict[str, Any] = {"max_bytes": MIB, "samples": 15, "point_seconds": 0.2}
 def test_the_gate_keeps_the_drivers_path_out(
     run_on_gpu: RunOnGpu, plant: Plant, loop: str, submit_us: int, latency_us: int, gbps: float
 ) -> None:
-    plant(copy_submit_ns=1e3 * submit_us, h2d_latency_ns=1e3 * latency_us, h2d_gbps=gbps)
+    plant(copy_submit_ns=1e3 * submit_us, h2d_latency_ns=1e3 * latency_us, h2d_gbps=gbps, sync_spin_ns=0)
     outcome = run_on_gpu("copies.gated", **GATED)
     assert names(outcome) == {"gated_seconds", "ungated_seconds", "driver_path_seconds"} | COMMON
     device = 1e-6 * latency_us + MIB / (gbps * 1e9)
@@ -166,8 +186,19 @@ def test_the_gate_keeps_the_drivers_path_out(
     ungated = least(outcome, "ungated_seconds", direction="h2d", bytes=MIB)
     assert ungated == pytest.approx(device + 1e-6 * submit_us, rel=0.05)
     path = least(outcome, "driver_path_seconds", direction="h2d", bytes=4)
-    tolerance = 0.05 if loop == "native" else 0.2  # the interpreter's way between two calls is part of it
+    tolerance = 0.05 if loop == "native" else 0.2  # the interpreter's part
     assert path == pytest.approx(1e-6 * submit_us, rel=tolerance)
+
+
+@pytest.mark.parametrize("submission_us", [100, 200])
+def test_the_path_of_a_driver_that_hands_over_in_batches_is_seen(
+    run_on_gpu: RunOnGpu, plant: Plant, submission_us: int
+) -> None:
+    plant(wddm_batch=64, wddm_submit_ns=1e3 * submission_us, copy_submit_ns=0, sync_spin_ns=0, h2d_latency_ns=10_000)
+    outcome = run_on_gpu("copies.gated", **{**GATED, "max_bytes": 256})
+    assert least(outcome, "gated_seconds", direction="h2d", bytes=4, copies=1) == pytest.approx(10e-6, rel=0.01)
+    path = least(outcome, "driver_path_seconds", direction="h2d", bytes=4)
+    assert path == pytest.approx(1e-6 * submission_us, rel=0.05)
 
 
 def test_a_gate_that_opens_too_soon_is_made_longer(

@@ -6,7 +6,7 @@
 
 typedef unsigned long long CUdeviceptr;
 
-/* ---- call.c: errors, and what every call begins and ends with ----------------------------------------------------- */
+/* ---- call.c: errors, and what every call begins and ends with ---------------------------------------------------- */
 
 /* name, number, description */
 #define ERRORS(X)                                                                                                      \
@@ -77,17 +77,16 @@ static inline void charge(struct call *call, double nanoseconds)
 extern bool initialized;
 extern CUresult sticky; /* the error that made the contexts unusable, which every later call returns */
 
-/* ---- objects.c: handles ------------------------------------------------------------------------------------------- */
+/* ---- objects.c: handles ------------------------------------------------------------------------------------------ */
 
 enum kind { DEAD, CONTEXT, MODULE, FUNCTION, STREAM, EVENT, GRAPH, GRAPH_EXEC, KINDS };
 
 /* What each handle points to begins with this. A dead object is kept and used again, never given back to the system:
  * a handle that was destroyed is told from a live one. */
 struct object {
-    enum kind kind;
+    enum kind kind; /* DEAD once it is over */
     enum kind born;
     struct context *context;
-    struct object *next;
 };
 
 struct stream {
@@ -140,12 +139,12 @@ bool is_live(const void *handle, enum kind kind);
 void object_end(void *handle);
 void objects_end_of(const struct context *context); /* NULL: all */
 
-/* ---- device.c ------------------------------------------------------------------------------------------------------ */
+/* ---- device.c ---------------------------------------------------------------------------------------------------- */
 
 struct context *current_context(void);
 void device_reset(void);
 
-/* ---- timeline.c: the device as a simulation of discrete events ----------------------------------------------------- */
+/* ---- timeline.c: the device as a simulation of discrete events --------------------------------------------------- */
 
 enum engine { COMPUTE, TO_DEVICE, TO_HOST, PEER, ENGINES };
 
@@ -183,7 +182,7 @@ double timeline_next(void);
 bool is_over(const struct stream *stream, const struct context *context, uint64_t order);
 uint64_t newest_order(void);
 
-/* ---- stream.c: submission and synchronization ---------------------------------------------------------------------- */
+/* ---- stream.c: submission and synchronization -------------------------------------------------------------------- */
 
 /* The stream behind a handle, NULL for an invalid one: the context's own for the default stream. */
 struct stream *stream_of(struct stream *handle);
@@ -195,14 +194,14 @@ void batch_launch(struct call *call, struct context *context);
 void wait_for_stream(struct call *call, const struct stream *stream);
 void wait_for_context(struct call *call, struct context *context);
 
-/* ---- memory.c ------------------------------------------------------------------------------------------------------ */
+/* ---- memory.c ---------------------------------------------------------------------------------------------------- */
 
 bool is_device_range(CUdeviceptr start, size_t bytes);
 bool is_pinned(const void *start, size_t bytes);
 void memory_release(CUdeviceptr start);
 void memory_reset(const struct context *context); /* NULL: all, pinned memory too */
 
-/* ---- graph.c ------------------------------------------------------------------------------------------------------- */
+/* ---- graph.c ----------------------------------------------------------------------------------------------------- */
 
 CUresult capture_item(struct graph *graph, struct item item);
 void graph_clear(struct graph *graph);

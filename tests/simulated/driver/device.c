@@ -58,7 +58,7 @@ EXPORT CUresult cuDeviceGetName(char *name, int length, int device)
     ENTER(NEED_INIT)
     if (length < 1)
         return leave(&call, CUDA_ERROR_INVALID_VALUE);
-    name_of(device, name, (size_t)length);
+    name_of(name, (size_t)length);
     return leave(&call, checked(device));
 }
 

@@ -97,7 +97,7 @@ static struct item kernel_item(enum kernel kernel, void **parameters)
 {
     static const float fixed_point = 2.0f;
     struct item item = {.kind = WORK, .engine = COMPUTE, .work = duration_of(kernel, parameters)};
-    if (kernel == KERNEL_FMA) {
+    if (kernel == KERNEL_FMA && is_device_range(*(const CUdeviceptr *)parameters[0], sizeof fixed_point)) {
         item.to = (void *)(uintptr_t)*(const CUdeviceptr *)parameters[0];
         item.from = &fixed_point;
         item.bytes = sizeof fixed_point;
@@ -117,8 +117,6 @@ EXPORT CUresult cuLaunchKernel(struct function *function, unsigned grid_x, unsig
         return leave(&call, CUDA_ERROR_INVALID_HANDLE);
     if (blocks == 0 || threads == 0 || threads > THREADS_MAX || shared_bytes > SHARED_MAX || extra != NULL
         || (parameters == NULL && function->kernel != KERNEL_OTHER))
-        return leave(&call, CUDA_ERROR_INVALID_VALUE);
-    if (function->kernel == KERNEL_FMA && !is_device_range(*(const CUdeviceptr *)parameters[0], sizeof(float)))
         return leave(&call, CUDA_ERROR_INVALID_VALUE);
     charge(&call, planted.launch_ns);
     CUresult result = enqueue(&call, stream, kernel_item(function->kernel, parameters));

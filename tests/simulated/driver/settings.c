@@ -271,9 +271,8 @@ void uuid_of(int device, unsigned char *uuid)
     uuid[15] = (unsigned char)device;
 }
 
-void name_of(int device, char *name, size_t size)
+void name_of(char *name, size_t size)
 {
     const char *mark = strstr(planted.name, "Simulated") != NULL ? "" : "Simulated ";
-    (void)device;
     snprintf(name, size, "%s%s", mark, planted.name);
 }

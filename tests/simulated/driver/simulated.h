@@ -18,7 +18,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-/* ---- settings.c: planted values -------------------------------------------------------------------------------- */
+/* ---- settings.c: planted values ---------------------------------------------------------------------------------- */
 
 /* name, default, least, greatest. The suffix is the unit; gbps are 1e9 bytes a second. */
 #define NUMBERS(X)                                                                                                     \
@@ -97,7 +97,7 @@
     X(virtualization, 0, -1, 4)  /* 0 none, 1 passthrough, 2 virtual GPU */                                            \
     X(processes, 0, 0, 64)       /* that compute on each device */
 
-/* name, default, what separates its parts: names of functions are of both libraries */
+/* name, default. Functions are those of both libraries. */
 #define TEXTS(X)                                                                                                       \
     X(name, "Simulated GPU")                                                                                           \
     X(fail, "")          /* <function>:<error number>[:<after so many calls>], several with | */                       \
@@ -130,8 +130,8 @@ void fault_strike(enum fault fault);
 
 /* The 16 bytes of a device's UUID: readable as text. */
 void uuid_of(int device, unsigned char *uuid);
-/* The name of a device. It contains "Simulated" whatever was planted. */
-void name_of(int device, char *name, size_t size);
+/* The name of every device. It contains "Simulated" whatever was planted. */
+void name_of(char *name, size_t size);
 
 /* Exported by both libraries. `simulated_configure` forgets all state and plants anew ("key=value,key=value"; what is
  * not named gets its default); it returns 0, or 1 with a message on stderr for what it does not understand, and then

@@ -48,7 +48,7 @@ static bool is_reached(const struct goal *goal)
 }
 
 /* Pass the time outside the lock until something changes, but not so long that other threads' work is overlooked.
- * Blocking sleeps through most of a long wait and spins through its end: the scheduler's delay is not what is planted. */
+ * Blocking sleeps through most of a long wait and spins through its end: what is planted is no scheduler's delay. */
 static void pause_for(unsigned schedule, double nanoseconds)
 {
     enum { SHORT = 1000000, SPAN = 20000 };
@@ -244,10 +244,15 @@ EXPORT CUresult cuEventSynchronize(struct event *event)
     return synchronize(&call, &goal, event->blocking ? SCHEDULE_BLOCK : schedule_of(event->object.context));
 }
 
+static bool has_time(const struct event *event)
+{
+    return is_live(event, EVENT) && event->recorded && !event->untimed;
+}
+
 EXPORT CUresult cuEventElapsedTime(float *milliseconds, struct event *from, struct event *to)
 {
     ENTER(NEED_CONTEXT)
-    if (!is_live(from, EVENT) || !is_live(to, EVENT) || !from->recorded || !to->recorded || from->untimed || to->untimed)
+    if (!has_time(from) || !has_time(to))
         return leave(&call, CUDA_ERROR_INVALID_HANDLE);
     timeline_advance();
     if (is_pending(from) || is_pending(to))
