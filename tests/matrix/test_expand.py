@@ -125,10 +125,13 @@ def test_ids_are_unique_and_every_pair_is_there(
 
 def test_the_shipped_matrix() -> None:
     matrix = load(SHIPPED)
-    assert list(matrix.profiles) == ["quick", "smoke", "full", "gpu"]
+    assert list(matrix.profiles) == ["quick", "smoke", "probes", "full", "gpu"]
     cells = {name: expand(matrix, name, gpu=False).cells for name in matrix.profiles}
     assert {cell.platform for cell in cells["quick"]} == set(matrix.platforms)
     assert {cell.platform for cell in cells["smoke"]} == {"native", "docker"}
     assert {cell.entry for cell in cells["full"]} == set(matrix.tasks)
     assert not any("resnet50" in cell.entry for name in ("quick", "smoke") for cell in cells[name])
+    assert {cell.entry for cell in cells["probes"]} == {
+        name for name in matrix.tasks if "_cnn" not in name and "_mat" not in name
+    }
     assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}

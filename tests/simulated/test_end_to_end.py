@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent import task
 from harness.platforms import engine
 from tests.program import bundle_of, harness, journal_of, project
 from tests.simulated.driver import SimulatedDriver
@@ -35,8 +34,6 @@ TWICE = replace(NATIVE, launch_ns=100_000, kernel_ns=200_000, sync_spin_ns=100_0
 @pytest.mark.docker
 @pytest.mark.slow
 def test_a_container_whose_gpu_takes_twice_as_long_comes_out_at_two(tmp_path: Path) -> None:
-    if task.find("driver.sync") is None:
-        pytest.skip("there is no probe driver.sync")
     found = engine.availability(None)
     if not found.runnable:
         pytest.skip(f"no container engine: {found.reason}")
