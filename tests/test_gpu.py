@@ -28,6 +28,11 @@ def test_names_every_gpu(fake_nvml: list[str]) -> None:
     assert fake_nvml == ["init", "shutdown"] * 2
 
 
+def test_a_simulated_device_is_marked(fake_nvml: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda index: ("Fake", "Simulated GPU")[index])
+    assert [each.get("stand_in", "") for each in gpu.gpus()] == ["", "true"]
+
+
 def test_a_driver_without_a_device_is_no_gpu(fake_nvml: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 0)
     assert not gpu.host_has_gpu()

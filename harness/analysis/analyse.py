@@ -15,6 +15,7 @@ from harness.analysis.confounders import differences, environments
 from harness.analysis.frame import dims_of, frame, medians, unsteady
 from harness.analysis.model import Analysis, Distribution
 from harness.analysis.pairing import Quantity, unusable
+from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, MatrixRecord
 
 
@@ -68,7 +69,9 @@ def _platforms(plan: MatrixRecord, bundle: Bundle) -> tuple[str, ...]:
 def _reported(invocations: Sequence[CellResult]) -> list[str]:
     """Return what the invocations themselves warned of, each once, with the number of invocations that did."""
     counts = Counter(
-        (result.platform, result.task, warning) for result in invocations for warning in set(result.warnings)
+        (result.platform.removesuffix(SECOND_ARM), result.task, warning)
+        for result in invocations
+        for warning in set(result.warnings)
     )
     return [
         f"{platform}, {task}: {warning} (in {number} {'invocation' if number == 1 else 'invocations'})"

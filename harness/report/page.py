@@ -10,7 +10,7 @@ from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
 from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
 from harness.report.facts import environment, values
-from harness.report.table import STEP, finding, forest_rows, lead, table, telling_dims
+from harness.report.table import STEP, fair, finding, forest_rows, lead, table, telling_dims
 from harness.report.words import LEGEND, clean, dims_words
 
 FEW_BLOCKS = 5
@@ -168,7 +168,7 @@ def _headlines(document: Document) -> Iterable[Headline]:
             kind=clean(summary["kind"], 20),
             baseline=clean(best["baseline"] if best else document["baseline"], 60),
             main=finding(best, telling) if best else None,
-            others=tuple(finding(each, telling) for each in others[:MOST_FINDINGS]),
+            others=tuple(finding(each, telling) for each in fair(others, MOST_FINDINGS)),
             reason=clean(summary["reason"]) or _no_headline(bool(others)),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.document import ComparisonRecord
@@ -15,7 +16,16 @@ MOST_ROWS = 600
 MOST_NOTES = 60
 MOST_FORESTS = 6
 MOST_FOREST_ROWS = 20  # of one platform
-PRIMARY = {"storage.small_files": "open_read_seconds"}  # where it is not the first metric that a task reports
+PRIMARY = {  # where it is not the first metric that a task reports, in the order of their names
+    "copies.bandwidth": "copy_bandwidth",
+    "copies.overlap": "overlapped_seconds",
+    "driver.launch": "launch_slope_seconds",
+    "driver.graph": "graph_slope_seconds",
+    "storage.prefetch": "read_bandwidth",
+    "storage.random": "read_iops",
+    "storage.sequential": "read_bandwidth",
+    "storage.small_files": "open_read_seconds",
+}
 STEP = "step_seconds"
 
 Telling = Mapping[tuple[str, str], set[str]]  # (task, metric) → names of dims
@@ -88,12 +98,26 @@ def lead(records: Iterable[ComparisonRecord]) -> list[ComparisonRecord]:
     return [record for record in shown if record["dims"].get("cache", "warm") == "warm"]
 
 
+def fair(records: Sequence[ComparisonRecord], most: int) -> list[ComparisonRecord]:
+    """So many of the records in their order: a task's first before any task's second."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    ranks = []
+    for record in records:
+        key = (record["platform"], record["stack"], record["task"])
+        ranks.append(seen[key])
+        seen[key] += 1
+    chosen = sorted(range(len(records)), key=ranks.__getitem__)[:most]
+    return [records[index] for index in sorted(chosen)]
+
+
 def forest_rows(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> dict[str, list[ForestRow]]:
     """The primary metrics by platform: of many, the first platforms and each one's most important rows."""
     shown, telling = primary(records), telling_dims(records)
     groups = {name: [record for record in shown if record["platform"] == name] for name in platforms}
     drawn = [(name, group) for name, group in groups.items() if group][:MOST_FORESTS]
-    return {clean(name, 60): [_forest_row(each, telling) for each in group[:MOST_FOREST_ROWS]] for name, group in drawn}
+    return {
+        clean(name, 60): [_forest_row(each, telling) for each in fair(group, MOST_FOREST_ROWS)] for name, group in drawn
+    }
 
 
 def _forest_row(record: ComparisonRecord, telling: Telling) -> ForestRow:

@@ -87,6 +87,11 @@ def test_with_nothing_to_compare_the_page_says_so(document: Document) -> None:
     assert found.forest is None
 
 
+def test_a_simulated_gpu_is_never_shown_as_hardware(document: Document) -> None:
+    document["run"]["gpus"] = [{"uuid": "a", "name": "Simulated GPU", "stand_in": "true"}]
+    assert titles(document)[0] == "A stand-in, not real hardware"
+
+
 @pytest.mark.parametrize("key", ["gpu.stand_in", "gpu.devices.0.simulated", "gpu.simulated.value"])
 def test_a_simulated_device_is_never_shown_as_hardware(document: Document, key: str) -> None:
     document["environments"]["docker"][key] = "true"
@@ -150,6 +155,16 @@ def test_spread_shows_the_baseline_first_and_its_second_arm_next_to_it(document:
     (panel,) = composed(document).spread
     order = [panel.drawing.index(f">{name}<") for name in ("native", "native@2", "docker", "docker-half")]
     assert order == sorted(order)
+
+
+def test_where_there_is_little_room_every_task_is_shown_before_any_has_a_second_row(document: Document) -> None:
+    records = [r for r in document["comparisons"] if r["platform"] == "docker"]
+    tasks = list(dict.fromkeys((r["stack"], r["task"]) for r in records))
+    assert len(tasks) < len(records)
+    few = table.fair(records, len(tasks) - 1)
+    assert len({(r["stack"], r["task"]) for r in few}) == len(few) == len(tasks) - 1
+    assert {(r["stack"], r["task"]) for r in table.fair(records, len(tasks) + 1)} == set(tasks)
+    assert table.fair(records, len(records)) == records
 
 
 def test_what_tells_nothing_apart_is_left_to_the_table(document: Document) -> None:

@@ -50,6 +50,7 @@ def test_a_container_whose_gpu_takes_twice_as_long_comes_out_at_two(tmp_path: Pa
     manifest = json.loads((bundle_of(tmp_path) / "run.json").read_text(encoding="utf-8"))
     assert [gpu["name"] for gpu in manifest["gpus"]] == ["Simulated GPU"]
     assert harness("report", "-o", "out", cwd=tmp_path).returncode == 0
+    assert "A stand-in, not real hardware" in (tmp_path / "out/index.html").read_text(encoding="utf-8")
     rows = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))["comparisons"]
     (spin,) = [row for row in rows if row["metric"] == "round_trip_seconds" and row["dims"].get("sync") == "spin"]
     assert spin["baseline_value"] == pytest.approx(200e-6, rel=0.15)

@@ -64,7 +64,7 @@ def drop_pages(paths: list[Path]) -> None:
 
 def _measure(location: Location, parts: Mapping[str, Part], what: str, needs: int) -> tuple[list[Metric], list[str]]:
     """Return the metrics of one location, and what could not be measured there and why."""
-    where = f"location {location.name} ({location.path})"
+    where = f"location {location.name}"
     metrics: list[Metric] = []
     notes: list[str] = []
     try:
@@ -78,8 +78,10 @@ def _measure(location: Location, parts: Mapping[str, Part], what: str, needs: in
                     if number == 0:
                         raise
                     notes.append(f"{where} without {name}: {_words(error)}")
-    except (OSError, Unsupported) as error:
-        return [], [f"{where} left out: {_words(error)}"]
+    except OSError as error:
+        return [], [f"{where} ({location.path}) left out: {_words(error)}"]
+    except Unsupported as error:
+        return [], [f"{where} left out: {error}"]
     return metrics, notes
 
 
