@@ -159,6 +159,11 @@ def programs(**packages: str) -> Callable[[], str]:
     return missing
 
 
+def all_of(*checks: Callable[[], str]) -> Callable[[], str]:
+    """Return what a comparison's `missing` is that has several: the first complaint."""
+    return lambda: next((complaint for check in checks if (complaint := check())), "")
+
+
 def _rows(comparison: Comparison, measured: list[Pair]) -> Iterator[Row]:
     ours, theirs = measured[0]
     common = [metric for metric in ours if metric in theirs]
