@@ -84,7 +84,7 @@ def test_a_slower_disk_is_seen_and_memory_is_not_slower(
 ) -> None:
     """A planted number of reads a second: what comes from the disk has it at every depth, memory does not."""
     disk, planted = ext4_disk(64), 1000
-    params = {**SMALL, "rounds": 2, "pass_seconds": 0.5}
+    params = {**SMALL, "rounds": 1, "pass_seconds": 0.5}
     with throttled(disk, reads_per_second=planted):
         outcome = run_task("storage.random", locations=[location(disk)], **params)
     for cache in ("cold", "direct"):
@@ -212,9 +212,9 @@ def test_every_mapped_read_is_a_page_fault(
         return result
 
     monkeypatch.setattr(NativeBlocks, "read", counted)
-    run_task("storage.random", locations=[location(ext4_disk(64))], **{**SMALL, "pass_seconds": 5.0})
-    assert [reads for _, reads in faults] == [4 * MIB // 4096] * 8
-    assert all(taken >= reads for taken, reads in faults)
+    run_task("storage.random", locations=[location(ext4_disk(64))], **SMALL)
+    assert len(faults) == 2 * 4  # warm and cold
+    assert all(taken >= reads > 100 for taken, reads in faults)
 
 
 def test_without_the_native_helper_it_is_unavailable(run_task: RunTask, no_native: None, tmp_path: Path) -> None:
