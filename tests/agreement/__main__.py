@@ -13,10 +13,15 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.agreement import joined, rows, tf_cnn
+from tests.agreement import joined, kernel, tf_cnn, tooling
 from tests.agreement.table import FAULTS, HEADINGS, Agreement, Comparison, Row, line, measure, selected
 
-COMPARISONS: tuple[Comparison, ...] = (*joined.COMPARISONS, *rows.COMPARISONS, tf_cnn.COMPARISON)
+COMPARISONS: tuple[Comparison, ...] = (
+    *joined.COMPARISONS,
+    *kernel.COMPARISONS,
+    *tooling.COMPARISONS,
+    tf_cnn.COMPARISON,
+)
 
 
 def main(argv: Sequence[str]) -> int:

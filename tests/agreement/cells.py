@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -13,6 +16,8 @@ from harness.agent.task import find
 from harness.errors import HarnessError
 from tests.agent import cells
 from tests.agreement.table import NotMeasuredError
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - meant
 
 Statistic = Callable[[Sequence[float]], float]
 
@@ -43,6 +48,13 @@ def value(done: CellResult, name: str, statistic: Statistic = median, **dims: Sc
 def require_native() -> str:
     """Return what is missing where the native helper is not built from the present sources."""
     return "" if native.is_current() else "missing: the native helper: nox -s native"
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """Make an empty folder in memory, where there is such a file system: its times do not depend on a disk."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as name:
+        yield Path(name)
 
 
 @lru_cache

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from tests.agreement import cpu, storage
 from tests.agreement.cells import require_native
-from tests.agreement.table import Comparison, NotMeasuredError, Pair, Reason, programs
+from tests.agreement.table import Comparison, NotMeasuredError, Pair, Reason, all_of, programs
 
 HOW_TO_GET: Mapping[str, str] = {
     "perf": "apt-get install linux-perf",
     "cyclictest": "apt-get install rt-tests",
     "lat_mem_rd": "build lmbench (https://lmbench.sourceforge.net/) and put lat_mem_rd on the PATH",
 }
-IN_ROWS = frozenset({"triad"})  # with STREAM, on every number of threads, in tests.agreement.rows
+ELSEWHERE = frozenset({"triad"})  # with STREAM, on every number of threads, in tests.agreement.kernel
 
 REASONS: Mapping[str, Reason] = {}  # by metric, as it stands in the table
 
@@ -27,7 +27,7 @@ REASONS: Mapping[str, Reason] = {}  # by metric, as it stands in the table
 def of_cpu() -> Iterator[Comparison]:
     """Yield a comparison for each of tests.agreement.cpu."""
     for each in cpu.comparisons():
-        if each.name not in IN_ROWS:
+        if each.name not in ELSEWHERE:
             yield Comparison(
                 probe=each.probe.entry,
                 tool=each.program or "memset through ctypes",
@@ -44,7 +44,7 @@ def of_storage() -> Comparison:
         probe="storage.sequential, random, prefetch",
         tool="fio",
         measured=_rounds,
-        missing=lambda: require_native() or programs(fio="fio")(),
+        missing=all_of(require_native, programs(fio="fio")),
         reasons=REASONS,
         pairs=4,
     )

@@ -129,9 +129,9 @@ def judge(estimate: Estimate, reason: Reason | None) -> Agreement:
     edges = (1 - TOLERANCE, 1 + TOLERANCE)
     if edges[0] <= low and high <= edges[1]:
         return "yes"
-    if reason is not None:
-        return "no" if reason.covers(estimate) else "no: UNEXPLAINED"
-    return "no: UNEXPLAINED" if high < edges[0] or low > edges[1] else "unclear"
+    if edges[0] <= high and low <= edges[1]:
+        return "unclear"
+    return "no" if reason is not None and reason.covers(estimate) else "no: UNEXPLAINED"
 
 
 def selected(comparisons: Iterable[Comparison], globs: Iterable[str]) -> list[Comparison]:
@@ -157,6 +157,11 @@ def programs(**packages: str) -> Callable[[], str]:
         return f"missing: apt-get install {' '.join(absent)}" if absent else ""
 
     return missing
+
+
+def all_of(*checks: Callable[[], str]) -> Callable[[], str]:
+    """Return what a comparison's `missing` is that has several: the first complaint."""
+    return lambda: next((complaint for check in checks if (complaint := check())), "")
 
 
 def _rows(comparison: Comparison, measured: list[Pair]) -> Iterator[Row]:
