@@ -85,7 +85,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the harness itself: the plan, what a cell costs beyond its measurement, a report of 100,000 samples."""
+    """Measure the harness itself: plan, what a cell costs beyond its measurement, telemetry, a report's time and size."""
     install(session, "test")
     build_native(session)
     session.run("python", "-m", "tests.bench", *session.posargs)
@@ -93,6 +93,6 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def agreement(session: nox.Session) -> None:
-    """Compare workloads run through the harness with the same runs by hand, alternated."""
+    """Measure probes and independent tools in turn, workloads and runs by hand; print ratio and interval of each."""
     install(session, "test")
     session.run("python", "-m", "tests.agreement", *session.posargs)

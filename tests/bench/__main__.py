@@ -22,11 +22,14 @@ from rich.table import Table
 from scipy.stats import bootstrap
 
 from harness import platforms, stacks
+from harness.agent.helper import loops
+from harness.agent.loops import PythonLoops
 from harness.agent.messages import CellSpec
 from harness.errors import HarnessError
 from harness.matrix.model import Container, Native, StackConfig
 from harness.platforms.base import Job, Platform
 from harness.stacks import Stack
+from tests.bench import agent
 from tests.program import ROOT, environment, harness
 from tests.synthetic import write_bundle
 
@@ -147,6 +150,10 @@ def main() -> int:
         middle, low, high = interval(values)
         table.add_row(what, f"{middle:.3f} s", f"{low:.3f}–{high:.3f}", f"< {goal:g} s")
 
+    def plain(what: str, values: Sequence[float], unit: str, goal: str, scale: float = 1.0) -> None:
+        middle, low, high = (scale * value for value in interval(values))
+        table.add_row(what, f"{middle:.4g}{unit}", f"{low:.4g}–{high:.4g}", goal)
+
     with tempfile.TemporaryDirectory(prefix="overhead-matrix-bench-") as name:
         folder = Path(name)
         row("plan, warm", plan_seconds(), 1.0)
@@ -155,6 +162,11 @@ def main() -> int:
             row("container cell beyond bare docker run", container(folder), 1.0)
         except HarnessError as error:
             table.add_row("container cell beyond bare docker run", f"not measured: {error}", "", "< 1 s")
+        row("agent's start above bare python", agent.start_seconds(folder, REPETITIONS), 0.15)
+        plain("telemetry, of a core", agent.sampler_shares(REPETITIONS), " %", "< 0.5 %", scale=100)
+        plain("step with telemetry / without", agent.step_ratios(2 * REPETITIONS), "", "1.000 ± 0.002")
+        plain("beside a sample, native loop", agent.overheads(loops("empty_call"), REPETITIONS), " µs", "", scale=1e6)
+        plain("beside a sample, Python loop", agent.overheads(PythonLoops(), REPETITIONS), " µs", "", scale=1e6)
         times, megabytes = report(folder)
         row("report of 100,000 samples", times, 5.0)
         table.add_row("its page", f"{megabytes:.2f} MB", "", "< 3 MB")
