@@ -85,7 +85,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the harness itself: plan, what a cell costs beyond its measurement, telemetry, a report's time and size."""
+    """Measure the harness itself: plan, a cell beyond its measurement, telemetry, a report's time and size."""
     install(session, "test")
     build_native(session)
     session.run("python", "-m", "tests.bench", *session.posargs)
