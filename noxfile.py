@@ -67,6 +67,15 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
+def agent(session: nox.Session) -> None:
+    """Run the agent's tests on every Python that it promises to run on; what tests a stack has that stack's own."""
+    session.install("-q", *nox.project.dependency_groups(PROJECT, "agent-test", "native"))
+    build_native(session)
+    without_stacks = ("-m", "not stack", "--ignore=tests/agent/workloads/test_on_stacks.py")
+    session.run("python", "-m", "pytest", *without_stacks, *(session.posargs or ["tests/agent"]))
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check format, lint and types."""
