@@ -44,6 +44,20 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(scope="session")
+def base_image() -> str:
+    """The base image of the containers; a skip where there is none, or no engine."""
+    from harness.platforms import engine  # noqa: PLC0415 - the controller's: the agent's tests also run on older Pythons
+
+    found = engine.availability(None)
+    if not found.runnable:
+        pytest.skip(f"no container engine: {found.reason}")
+    name = os.environ.get("OVERHEAD_MATRIX_BASE", "")
+    if not name:
+        pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
+    return name
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Return a function that mounts a file system of so many KiB, which is soon full."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness.platforms import engine
 from tests.program import ROOT, bundle_of, harness, journal_of, project
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("base_image")]
 
 BOTH = """\
 schema: 1
@@ -47,15 +45,6 @@ tasks:
 profiles:
   planted: {tasks: ["*"], blocks: {min: 5, max: 12}, precision: 3%, budget: 4min}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def base_image() -> None:
-    found = engine.availability(None)
-    if not found.runnable:
-        pytest.skip(f"no container engine: {found.reason}")
-    if not os.environ.get("OVERHEAD_MATRIX_BASE"):
-        pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
 
 
 def reported(folder: Path) -> dict[str, Any]:

@@ -31,17 +31,6 @@ def launching(tmp_path: Path) -> Launching:
 
 
 @pytest.fixture(scope="session")
-def base_image() -> str:
-    found = engine.availability(None)
-    if not found.runnable:
-        pytest.skip(f"no container engine: {found.reason}")
-    name = os.environ.get("OVERHEAD_MATRIX_BASE", "")
-    if not name:
-        pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
-    return name
-
-
-@pytest.fixture(scope="session")
 def api(base_image: str) -> Iterator[APIClient]:
     client = engine.connect(None)
     yield client.api

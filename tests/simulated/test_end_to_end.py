@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.platforms import engine
 from tests.program import bundle_of, harness, journal_of, project
 from tests.simulated.driver import SimulatedDriver
 from tests.simulated.engine import simulated_engine
@@ -33,15 +32,9 @@ TWICE = replace(NATIVE, launch_ns=100_000, kernel_ns=200_000, sync_spin_ns=100_0
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_a_container_whose_gpu_takes_twice_as_long_comes_out_at_two(tmp_path: Path) -> None:
-    found = engine.availability(None)
-    if not found.runnable:
-        pytest.skip(f"no container engine: {found.reason}")
-    base = os.environ.get("OVERHEAD_MATRIX_BASE", "")
-    if not base:
-        pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
+def test_a_container_whose_gpu_takes_twice_as_long_comes_out_at_two(tmp_path: Path, base_image: str) -> None:
     project(tmp_path, MATRIX)
-    with simulated_engine(base) as simulated:
+    with simulated_engine(base_image) as simulated:
         simulated.plant(TWICE)
         environment = NATIVE.install(tmp_path / "libraries", {**os.environ, "DOCKER_HOST": simulated.host})
         done = harness("run", "--profile", "gpu", cwd=tmp_path, env=environment)

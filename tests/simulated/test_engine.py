@@ -49,19 +49,8 @@ found = {"cuda": seen(cuda), "nvml": seen(nvml), "variable": os.environ.get("SIM
 
 
 @pytest.fixture(scope="module")
-def base() -> str:
-    found = engine.availability(None)
-    if not found.runnable:
-        pytest.skip(f"no container engine: {found.reason}")
-    name = os.environ.get("OVERHEAD_MATRIX_BASE", "")
-    if not name:
-        pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
-    return name
-
-
-@pytest.fixture(scope="module")
-def simulated(base: str) -> Iterator[SimulatedEngine]:
-    with simulated_engine(base) as started:
+def simulated(base_image: str) -> Iterator[SimulatedEngine]:
+    with simulated_engine(base_image) as started:
         yield started
 
 
@@ -87,33 +76,33 @@ def look(
     return found
 
 
-def test_a_container_that_asks_gets_both_libraries(planted: SimulatedEngine, base: str) -> None:
+def test_a_container_that_asks_gets_both_libraries(planted: SimulatedEngine, base_image: str) -> None:
     planted.plant(SimulatedDriver(name="Simulated Planted One"))
-    found = look(planted, base, gpus=ALL)
+    found = look(planted, base_image, gpus=ALL)
     assert found == {"cuda": "Simulated Planted One", "nvml": "Simulated Planted One", "variable": None}
 
 
-def test_a_container_that_does_not_ask_gets_none(simulated: SimulatedEngine, base: str) -> None:
-    assert look(simulated, base) == {"cuda": None, "nvml": None, "variable": None}
+def test_a_container_that_does_not_ask_gets_none(simulated: SimulatedEngine, base_image: str) -> None:
+    assert look(simulated, base_image) == {"cuda": None, "nvml": None, "variable": None}
 
 
-def test_without_the_capability_utility_there_is_no_nvml(simulated: SimulatedEngine, base: str) -> None:
+def test_without_the_capability_utility_there_is_no_nvml(simulated: SimulatedEngine, base_image: str) -> None:
     compute = {"NVIDIA_DRIVER_CAPABILITIES": "compute"}
-    found = look(simulated, base, gpus=ALL, environment=compute)
+    found = look(simulated, base_image, gpus=ALL, environment=compute)
     assert (found["cuda"], found["nvml"]) == ("Simulated GPU", None)
 
 
-def test_a_driver_that_fails_fails_inside(planted: SimulatedEngine, base: str) -> None:
+def test_a_driver_that_fails_fails_inside(planted: SimulatedEngine, base_image: str) -> None:
     planted.plant(SimulatedDriver(fail=("cuInit:999",), crash=("nvmlInit_v2",)))
     with pytest.raises(ContainerError) as error:
-        look(planted, base, gpus=ALL)
+        look(planted, base_image, gpus=ALL)
     assert error.value.exit_status == 139
 
 
-def test_what_is_not_simulated_is_refused(simulated: SimulatedEngine, base: str) -> None:
+def test_what_is_not_simulated_is_refused(simulated: SimulatedEngine, base_image: str) -> None:
     named = DeviceRequest(device_ids=["GPU-1"], capabilities=[["gpu"]])
     with pytest.raises(APIError, match="only `all` is simulated"):
-        look(simulated, base, gpus=named)
+        look(simulated, base_image, gpus=named)
 
 
 def test_a_cuda_cell_of_a_container_platform_has_the_gpu(simulated: SimulatedEngine, tmp_path: Path) -> None:
@@ -164,12 +153,12 @@ def test_the_harness_plans_gpu_cells_where_there_is_one(
     assert cells["docker/torch/torch_cnn.trivial"] == ("cuda:0" if devices else "cpu", True)
 
 
-def test_nothing_is_left(base: str) -> None:
+def test_nothing_is_left(base_image: str) -> None:
     """Whatever happens inside: here an error while a container runs."""
-    with pytest.raises(RuntimeError, match="boom"), simulated_engine(base) as started:  # noqa: PT012
+    with pytest.raises(RuntimeError, match="boom"), simulated_engine(base_image) as started:  # noqa: PT012
         folder = started.hook.parent
         with closing(engine.connect(started.host)) as client:
-            client.containers.run(base, ["sleep", "600"], detach=True)
+            client.containers.run(base_image, ["sleep", "600"], detach=True)
         raise RuntimeError("boom")
     assert not folder.exists()
     assert str(folder) not in Path("/proc/mounts").read_text()
