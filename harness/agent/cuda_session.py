@@ -14,7 +14,7 @@ from harness.agent import ptx
 from harness.agent.cuda import CudaContext, Device, Driver, Kernel, open_driver
 from harness.agent.cuda_loops import CudaLoops, cuda_loops
 from harness.agent.fit import line
-from harness.agent.loops import clock_metric, loop_metric
+from harness.agent.loops import instrument, loop_metric
 from harness.agent.messages import Metric, Scalar, Status
 from harness.agent.task import Context, Outcome
 
@@ -60,7 +60,7 @@ class Session:
         call = self.metric("driver_call_seconds", self.loops.driver_call(CALL_SAMPLES, CALLS))
         timed = self.loops.timed
         return Outcome(
-            metrics=(*metrics, call, clock_metric(timed)),
+            metrics=(*metrics, call, *instrument(timed)),
             versions={**timed.versions, **versions(self.gpu.device)},
             warnings=(*timed.warnings, *warnings),
             status=status,

@@ -17,13 +17,13 @@ from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from harness.agent.messages import Metric, Scalar
-from harness.agent.sampling import CLOCK_METRIC, NANOSECOND, sample
+from harness.agent.sampling import CALL_METRIC, CLOCK_METRIC, NANOSECOND, sample
 
 FileOperation = Literal["create", "stat", "read", "unlink"]
 
 ABSENT = "native helper absent: measured by a Python loop"
-CLOCK_SAMPLES = 100
-CLOCK_CALLS = 1000
+INSTRUMENT_SAMPLES = 100
+INSTRUMENT_CALLS = 1000
 
 
 class Loops(Protocol):
@@ -130,10 +130,11 @@ class PythonLoops:
         return seconds
 
 
-def clock_metric(loops: Loops) -> Metric:
-    """Return what one read of the loops' clock costs: every probe reports it once."""
-    samples = tuple(loops.clock(CLOCK_SAMPLES, CLOCK_CALLS))
-    return Metric(name=CLOCK_METRIC, unit="s", better="lower", samples=samples, dims={"loop": loops.name})
+def instrument(loops: Loops) -> tuple[Metric, Metric]:
+    """Return what one read of the loops' clock and one call cost: every probe reports them once."""
+    clock = loops.clock(INSTRUMENT_SAMPLES, INSTRUMENT_CALLS)
+    call = loops.empty_call(INSTRUMENT_SAMPLES, INSTRUMENT_CALLS)
+    return loop_metric(CLOCK_METRIC, loops, clock), loop_metric(CALL_METRIC, loops, call)
 
 
 def loop_metric(name: str, loops: Loops, samples: list[float], *, warmup: int = 0, **dims: Scalar) -> Metric:

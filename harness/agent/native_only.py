@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.agent import helper
-from harness.agent.loops import clock_metric
+from harness.agent.loops import instrument
 from harness.agent.messages import Metric
 from harness.agent.task import Outcome, Unavailable, Unsupported
 
@@ -27,4 +27,4 @@ def outcome(loaded: helper.NativeHelper, found: Iterable[Metric | str]) -> Outco
     said = dict.fromkeys(each for each in found if isinstance(each, str))
     if not metrics:
         raise Unavailable("; ".join(said))
-    return Outcome(metrics=(*metrics, clock_metric(loaded)), versions=loaded.versions, warnings=tuple(said))
+    return Outcome(metrics=(*metrics, *instrument(loaded)), versions=loaded.versions, warnings=tuple(said))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import repeat
 
 CLOCK_METRIC = "clock_seconds"
+CALL_METRIC = "call_seconds"
 NANOSECOND = 1e-9
 
 Operation = Callable[[], object]

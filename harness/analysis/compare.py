@@ -16,7 +16,7 @@ from harness.analysis.model import Comparison
 from harness.analysis.pairing import Pair, arms, pairs
 from harness.results.bundle import Bundle, Manifest, read
 
-DESCRIPTIVE = frozenset({"clock_seconds"})  # describe the instrument: kept, never compared
+DESCRIPTIVE = frozenset({"clock_seconds", "call_seconds"})  # describe the instrument: kept, never compared
 ONCE_AN_INVOCATION = frozenset({"startup_seconds", "import_seconds"})  # too few values to steer a run by
 
 
@@ -86,8 +86,8 @@ def settled(
     """Say whether every platform's interval of every metric of `task` is narrower than ±`precision`.
 
     The half width of the interval on the log scale must be below `precision` (0.02 = 2%). Metrics that describe the
-    instrument or have one value an invocation (`clock_seconds`, `startup_seconds`, `import_seconds`) don't count. A
-    task with nothing to compare is settled: more blocks would change nothing.
+    instrument (`clock_seconds`, `call_seconds`) or have one value an invocation (`startup_seconds`, `import_seconds`)
+    don't count. A task with nothing to compare is settled: more blocks would change nothing.
     """
     samples = frame_of(result for result in invocations if result.task == task)
     ignored = DESCRIPTIVE | ONCE_AN_INVOCATION

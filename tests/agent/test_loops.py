@@ -4,7 +4,7 @@ from statistics import median
 
 import pytest
 
-from harness.agent.loops import ABSENT, Loops, PythonLoops, clock_metric, loop_metric
+from harness.agent.loops import ABSENT, Loops, PythonLoops, instrument, loop_metric
 from tests.agent.native_helper import built
 
 
@@ -35,4 +35,4 @@ def test_a_metric_names_its_loop() -> None:
     metric = loop_metric("x_seconds", PythonLoops(), [3.0, 1.0, 2.0], warmup=1, location="disk")
     assert (metric.samples, metric.warmup, metric.unit, metric.better) == ((3.0, 1.0, 2.0), 1, "s", "lower")
     assert metric.dims == {"location": "disk", "loop": "python"}
-    assert clock_metric(PythonLoops()).dims == {"loop": "python"}
+    assert [each.dims for each in instrument(PythonLoops())] == [{"loop": "python"}] * 2

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.agent import compilers
 from harness.agent.children import StepError, timed
 from harness.agent.compilers import Compiler, Language
-from harness.agent.loops import PythonLoops, clock_metric
+from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Metric
 from harness.agent.sampling import NANOSECOND
 from harness.agent.task import Context, Outcome, Task
@@ -106,7 +106,7 @@ def _run(context: Context, language: Language, *, call: bool) -> Outcome:
         for name in rounds[0]
     ]
     return Outcome(
-        metrics=(*metrics, clock_metric(PythonLoops())), versions=versions, warnings=() if call else (NOT_RUN,)
+        metrics=(*metrics, *instrument(PythonLoops())), versions=versions, warnings=() if call else (NOT_RUN,)
     )
 
 

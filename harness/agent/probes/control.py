@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from harness.agent.helper import loops
-from harness.agent.loops import clock_metric, loop_metric
+from harness.agent.loops import instrument, loop_metric
 from harness.agent.messages import Metric
 from harness.agent.probes.control_cuda import device_chain
 from harness.agent.task import Context, Outcome, Task, Unavailable
@@ -51,7 +51,7 @@ def run_fma(context: Context) -> Outcome:
             metrics.append(Metric(name="device_fma_seconds", unit="s", better="lower", samples=values, warmup=1))
         except Unavailable as absence:  # the CPU's own figure must not be lost with the GPU's
             warnings.append(f"device_fma_seconds left out: {absence}")
-    return Outcome(metrics=(*metrics, clock_metric(timed)), versions=named, warnings=tuple(warnings))
+    return Outcome(metrics=(*metrics, *instrument(timed)), versions=named, warnings=tuple(warnings))
 
 
 def run_delay(context: Context) -> Outcome:
@@ -61,7 +61,7 @@ def run_delay(context: Context) -> Outcome:
     samples = warmup + context.integer("samples")
     seconds = timed.spin(samples, 1000 * context.integer("microseconds"))
     metric = loop_metric("delay_seconds", timed, seconds, warmup=warmup)
-    return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
+    return Outcome(metrics=(metric, *instrument(timed)), versions=timed.versions, warnings=timed.warnings)
 
 
 def _chains(chain: Chain, context: Context) -> list[float]:

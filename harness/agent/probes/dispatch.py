@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.agent import frameworks
-from harness.agent.loops import PythonLoops, clock_metric, loop_metric
+from harness.agent.loops import PythonLoops, instrument, loop_metric
 from harness.agent.messages import Metric
 from harness.agent.task import Context, Outcome, Task, Unavailable
 
@@ -69,7 +69,7 @@ def run(context: Context) -> Outcome:
         metrics.append(_dispatch(context, eager, operation, way))
         context.progress(done, len(plan), operation)
     versions = {framework.__name__: str(framework.__version__)}
-    return Outcome(metrics=(*metrics, clock_metric(PythonLoops())), versions=versions)
+    return Outcome(metrics=(*metrics, *instrument(PythonLoops())), versions=versions)
 
 
 def _dispatch(context: Context, eager: Eager, operation: str, way: Mapping[str, str]) -> Metric:

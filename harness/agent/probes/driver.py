@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 
 from harness.agent.helper import NativeHelper, loops
-from harness.agent.loops import clock_metric, loop_metric
+from harness.agent.loops import instrument, loop_metric
 from harness.agent.probes import dispatch
 from harness.agent.probes.driver_cuda import CUDA_TASKS
 from harness.agent.probes.driver_jitter import run_jitter
@@ -37,7 +37,7 @@ def run_syscall(context: Context) -> Outcome:
     warmup = context.integer("warmup")
     seconds = timed.syscall(warmup + context.integer("samples"), context.integer("calls"))
     metric = loop_metric("syscall_seconds", timed, seconds, warmup=warmup)
-    return Outcome(metrics=(metric, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
+    return Outcome(metrics=(metric, *instrument(timed)), versions=timed.versions, warnings=timed.warnings)
 
 
 def run_spawn(context: Context) -> Outcome:
@@ -54,7 +54,7 @@ def run_spawn(context: Context) -> Outcome:
         seconds = spawn(warmup + context.integer("samples"))
         metrics.append(loop_metric("spawn_seconds", timed, seconds, warmup=warmup, kind=kind))
         context.progress(done, len(kinds), kind)
-    return Outcome(metrics=(*metrics, clock_metric(timed)), versions=timed.versions, warnings=timed.warnings)
+    return Outcome(metrics=(*metrics, *instrument(timed)), versions=timed.versions, warnings=timed.warnings)
 
 
 TASKS = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from harness.agent.helper import NativeHelper, loops
-from harness.agent.loops import clock_metric, loop_metric
+from harness.agent.loops import instrument, loop_metric
 from harness.agent.sampling import NANOSECOND, sample
 from harness.agent.task import Context, Outcome
 
@@ -35,7 +35,7 @@ def run_jitter(context: Context) -> Outcome:
     metrics = (
         loop_metric("lateness_seconds", timed, late, warmup=warmup),
         loop_metric("shortest_sleep_seconds", timed, shortest, warmup=warmup),
-        clock_metric(timed),
+        *instrument(timed),
     )
     return Outcome(metrics=metrics, versions=timed.versions, warnings=timed.warnings)
 

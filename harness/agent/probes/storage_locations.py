@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.agent import pagecache
-from harness.agent.loops import Loops, clock_metric
+from harness.agent.loops import Loops, instrument
 from harness.agent.messages import Location, Metric
 from harness.agent.task import Context, Outcome, Unavailable, Unsupported
 
@@ -52,7 +52,7 @@ def on_each_location(context: Context, timed: Loops, parts: Mapping[str, Part], 
         nowhere = f"{context.spec.entry}: the platform offers no location to write to"
         raise Unavailable("; ".join(warnings) or nowhere)
     return Outcome(
-        metrics=(*metrics, clock_metric(timed)), versions=timed.versions, warnings=(*timed.warnings, *warnings)
+        metrics=(*metrics, *instrument(timed)), versions=timed.versions, warnings=(*timed.warnings, *warnings)
     )
 
 

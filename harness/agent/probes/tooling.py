@@ -28,7 +28,7 @@ from pathlib import Path
 
 from harness.agent import frameworks, pagecache, wheel
 from harness.agent.children import StepError, output, timed
-from harness.agent.loops import PythonLoops, clock_metric
+from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Location, Metric, Scalar
 from harness.agent.probes import build
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
@@ -72,7 +72,7 @@ def run_install(context: Context) -> Outcome:
         return Outcome(metrics=(), versions=versions, status="failed", reason="; ".join(warnings))
     if not metrics:
         raise Unavailable("; ".join(warnings) or "tooling.install: the platform offers no location to write to")
-    metrics += [_seconds("pip_start_seconds", start), clock_metric(PythonLoops())]
+    metrics += [_seconds("pip_start_seconds", start), *instrument(PythonLoops())]
     return Outcome(metrics=tuple(metrics), versions=versions, warnings=tuple(warnings))
 
 
@@ -97,7 +97,7 @@ def run_import(context: Context) -> Outcome:
         return Outcome(metrics=(), versions=versions, status="failed", reason=str(error))
     if cold:
         metrics.append(_seconds("import_seconds", cold, warmup=0, module=module, cache="cold"))
-    return Outcome(metrics=(*metrics, clock_metric(PythonLoops())), versions=versions, warnings=warnings)
+    return Outcome(metrics=(*metrics, *instrument(PythonLoops())), versions=versions, warnings=warnings)
 
 
 def _pip() -> list[str]:

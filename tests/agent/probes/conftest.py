@@ -10,8 +10,11 @@ import pytest
 from harness.agent import helper
 from harness.agent.fit import Line, line
 from harness.agent.messages import CellSpec, Location, Metric, Scalar
+from harness.agent.sampling import CALL_METRIC, CLOCK_METRIC
 from harness.agent.task import Context, Outcome, find
 from tests.agent.native_helper import built
+
+INSTRUMENT = {CLOCK_METRIC, CALL_METRIC}  # what every probe reports of itself
 
 
 class RunTask(Protocol):

@@ -11,13 +11,13 @@ from harness.agent.loops import ABSENT
 from harness.agent.probes import control, control_cuda
 from harness.agent.task import find
 from tests.agent.conftest import Plant
-from tests.agent.probes.conftest import RunOnGpu, RunTask, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, RunTask, metric, names
 
 
 def test_fma_keeps_its_warm_up_apart_and_names_its_loop(run_task: RunTask, loop: str) -> None:
     outcome = run_task("control.fma", samples=2, sample_seconds=0.02)
     fma = metric(outcome, "fma_seconds")
-    assert names(outcome) == {"fma_seconds", "clock_seconds"}
+    assert names(outcome) == {"fma_seconds", *INSTRUMENT}
     assert (len(fma.samples), fma.warmup, fma.unit, fma.better) == (3, 1, "s", "lower")
     assert {each.dims["loop"] for each in outcome.metrics} == {loop}
     assert (ABSENT in outcome.warnings) == (loop == "python")
@@ -55,7 +55,7 @@ def test_fma_repeats_a_first_sample_that_was_too_short() -> None:
 def test_fma_runs_on_the_gpu_of_a_gpus_cell_and_on_the_cpu(run_on_gpu: RunOnGpu, plant: Plant, loop: str) -> None:
     plant(fma_ps=1000)
     outcome = run_on_gpu("control.fma", samples=2, sample_seconds=0.02)
-    assert names(outcome) == {"fma_seconds", "device_fma_seconds", "clock_seconds"}
+    assert names(outcome) == {"fma_seconds", "device_fma_seconds", *INSTRUMENT}
     device = metric(outcome, "device_fma_seconds")
     assert (len(device.samples), device.warmup, device.unit, device.better) == (3, 1, "s", "lower")
     assert outcome.versions["gpu"] == "Simulated GPU"
@@ -73,7 +73,7 @@ def test_the_gpus_clock_comes_back(run_on_gpu: RunOnGpu, plant: Plant, picosecon
 def test_the_cpus_control_stays_where_the_gpu_is_missing(run_on_gpu: RunOnGpu, plant: Plant) -> None:
     plant(devices=0)
     outcome = run_on_gpu("control.fma", samples=1, sample_seconds=0.01)
-    assert names(outcome) == {"fma_seconds", "clock_seconds"}
+    assert names(outcome) == {"fma_seconds", *INSTRUMENT}
     assert any(text.startswith("device_fma_seconds left out: cuInit") for text in outcome.warnings)
 
 

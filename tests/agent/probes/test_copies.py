@@ -16,10 +16,10 @@ from harness.agent.probes.copies_overlap import hidden
 from harness.agent.probes.copies_paths import CopyError, sizes
 from harness.agent.task import Unavailable, Unsupported, find
 from tests.agent.conftest import Plant
-from tests.agent.probes.conftest import RunOnGpu, curve, least, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, curve, least, metric, names
 
 KIB, MIB = 2**10, 2**20
-COMMON = {"driver_call_seconds", "clock_seconds"}
+COMMON = {"driver_call_seconds", *INSTRUMENT}
 # Small enough for most samples to end before the system gives the processor to somebody else.
 LARGEST = 256 * KIB
 SMALL: dict[str, Any] = {"max_bytes": LARGEST, "growth": 16, "samples": 40, "point_seconds": 0.5}

@@ -14,10 +14,10 @@ from harness.agent.loops import ABSENT
 from harness.agent.probes import driver_cuda
 from harness.agent.task import Outcome, Unavailable, find
 from tests.agent.conftest import Plant
-from tests.agent.probes.conftest import RunOnGpu, curve, least, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, curve, least, metric, names
 
 SMALL: dict[str, Any] = {"launches": 32, "samples": 30, "launches_per_point": 1000, "calls": 300}
-COMMON = {"driver_call_seconds", "clock_seconds"}
+COMMON = {"driver_call_seconds", *INSTRUMENT}
 
 
 def launched(run_on_gpu: RunOnGpu, **params: int) -> Outcome:

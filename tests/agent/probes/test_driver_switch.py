@@ -10,7 +10,7 @@ from harness.agent.cpus import FREE, cpu_to_pin
 from harness.agent.helper import NativeHelper
 from harness.agent.probes import driver_switch
 from harness.agent.task import Unavailable, Unsupported
-from tests.agent.probes.conftest import RunTask, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
 
 LOOPS = sorted(driver_switch.KINDS)
 
@@ -30,7 +30,7 @@ def entries(folder: str) -> list[str]:
 
 def test_every_kind_is_measured_pinned_and_free(run_task: RunTask, native: NativeHelper) -> None:
     outcome = run_task("driver.switch", samples=5, warmup=1, calls=10)
-    assert names(outcome) == {"switch_seconds", "clock_seconds"}
+    assert names(outcome) == {"switch_seconds", *INSTRUMENT}
     for dims in driver_switch.KINDS.values():
         for pinned in (True, False):
             switch = metric(outcome, "switch_seconds", pinned=pinned, **dims)

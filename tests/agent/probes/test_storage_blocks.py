@@ -17,7 +17,7 @@ from harness.agent.loops import PythonLoops
 from harness.agent.messages import Location
 from harness.agent.probes.storage_blocks import BlockFile
 from harness.agent.task import Unavailable, Unsupported
-from tests.agent.probes.conftest import RunTask, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
 from tests.agent.probes.throttle import throttled
 
 MIB = 2**20
@@ -65,7 +65,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Read]:
 def test_sequential_measures_every_way(run_task: RunTask, loop: str, ext4_disk: MakeDisk) -> None:
     disk = ext4_disk(64)
     outcome = run_task("storage.sequential", locations=[location(disk)], **SMALL)
-    assert names(outcome) == {"write_bandwidth", "final_fsync_seconds", "read_bandwidth", "clock_seconds"}
+    assert names(outcome) == {"write_bandwidth", "final_fsync_seconds", "read_bandwidth", *INSTRUMENT}
     assert not [text for text in outcome.warnings if "location" in text]
     for cache in ("warm", "cold", "direct"):
         read = metric(outcome, "read_bandwidth", location="disk", cache=cache, loop=loop)
@@ -83,7 +83,7 @@ def test_sequential_measures_every_way(run_task: RunTask, loop: str, ext4_disk: 
 
 def test_prefetch_is_the_ratio_of_two_bandwidths(run_task: RunTask, loop: str, ext4_disk: MakeDisk) -> None:
     outcome = run_task("storage.prefetch", locations=[location(ext4_disk(64))], **SMALL)
-    assert names(outcome) == {"read_bandwidth", "read_ahead_gain", "clock_seconds"}
+    assert names(outcome) == {"read_bandwidth", "read_ahead_gain", *INSTRUMENT}
     gain = metric(outcome, "read_ahead_gain", location="disk", cache="cold", loop=loop)
     assert (len(gain.samples), gain.warmup, gain.unit, gain.better) == (4, 1, "ratio", "higher")
     ordered, scattered = (metric(outcome, "read_bandwidth", order=order) for order in ("sequential", "random"))

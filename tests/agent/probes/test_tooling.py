@@ -15,7 +15,7 @@ from harness.agent.messages import Location, Scalar
 from harness.agent.probes import tooling
 from harness.agent.task import Unavailable
 from tests.agent.cells import run_cell, stack_python
-from tests.agent.probes.conftest import RunTask, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
 
 FEW: dict[str, Scalar] = {"samples": 2, "files": 20, "size": 500}
 
@@ -130,7 +130,7 @@ def test_cold_is_left_out_where_files_are_not_ours(run_task: RunTask, monkeypatc
     monkeypatch.setattr(pagecache, "write_back", refuse)
     outcome = run_task("tooling.import", samples=1)
     assert outcome.warnings == ("without cold imports: [Errno 13] Permission denied",)
-    assert names(outcome) == {"start_seconds", "import_seconds", "clock_seconds"}
+    assert names(outcome) == {"start_seconds", "import_seconds", *INSTRUMENT}
 
 
 @pytest.fixture
