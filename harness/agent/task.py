@@ -8,6 +8,7 @@ imported inside `run`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -77,7 +78,13 @@ class Task:
     frameworks: tuple[Framework, ...] = ("none",)  # of the stacks that run it, one cell each
     devices: tuple[DeviceKind, ...] = ("cpu",)
     resources: tuple[str, ...] = ()  # names of `CellSpec.resources` without which it is unavailable
-    seconds: float = 5.0  # a rough expectation of one invocation on 2 CPU cores, for the plan
+    seconds: float = 5.0  # a rough expectation of one invocation with its defaults on 2 CPU cores, for the plan
+    work: tuple[str, ...] = ()  # names of parameters, numbers, that the time is proportional to
+
+    def expected(self, params: Mapping[str, Scalar]) -> float:
+        """Return roughly how many seconds one invocation with these parameters takes on 2 CPU cores."""
+        shares = (float(params.get(name, self.params[name])) / float(self.params[name]) for name in self.work)
+        return self.seconds * math.prod(shares)
 
 
 def find(entry: str) -> Task | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from harness.agent.messages import CellSpec
-from harness.agent.task import Context, find
+from harness.agent.task import Context, Outcome, Task, find
 from tests.agent.conftest import MakeSpec
 
 
@@ -39,3 +39,15 @@ def test_parameters_are_read_by_their_type(spec: CellSpec) -> None:
     assert isinstance(context.number("share"), float)
     assert context.text("mode") == "warm"
     assert context.flag("sync") is False
+
+
+def test_the_expectation_grows_with_the_work() -> None:
+    task = Task(
+        summary="Steps.",
+        run=lambda _context: Outcome(metrics=()),
+        params={"batch_size": 32, "steps": 20, "seed": 0},
+        seconds=80.0,
+        work=("batch_size", "steps"),
+    )
+    assert task.expected({}) == 80.0
+    assert task.expected({"batch_size": 4, "steps": 10, "seed": 7}) == 5.0

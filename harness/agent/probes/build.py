@@ -155,12 +155,12 @@ CPP_TASK = Task(
     summary="Compile, link and load a small C++ extension with the platform's own compiler.",
     run=run_cpp,
     params=PARAMS,
-    seconds=10.0,
+    seconds=4.0,
 )
 CUDA_TASK = Task(
     summary="Compile, link and load a small CUDA extension with the platform's nvcc; run it where there is a GPU.",
     run=run_cuda,
     params=PARAMS,
     devices=("cpu", "cuda"),
-    seconds=25.0,
+    seconds=6.0,
 )

@@ -143,5 +143,5 @@ TASK = Task(
     params={"samples": 200, "calls": 500, "warmup": 20},
     frameworks=("torch", "tensorflow"),
     devices=("cpu", "cuda"),
-    seconds=8.0,
+    seconds=4.0,
 )

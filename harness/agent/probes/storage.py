@@ -19,13 +19,13 @@ TASKS = {
         summary="Write and read one file by large blocks: buffered, from the disk, and past the cache.",
         run=run_sequential,
         params={"bytes": 64 * MIB, "block_bytes": MIB, "rounds": 3},
-        seconds=5.0,
+        seconds=3.0,
     ),
     "random": Task(
         summary="4 KiB random reads with 1 to 32 in flight and by page faults, and writes that wait for the disk.",
         run=run_random,
         params={"bytes": 64 * MIB, "rounds": 4, "pass_seconds": 0.1},
-        seconds=8.0,
+        seconds=12.0,
     ),
     "prefetch": Task(
         summary="What read-ahead gains: cold reads in order against random order, at equal block size.",

@@ -205,6 +205,7 @@ def _task(model: str) -> Task:
         params={**PARAMS, "data_name": data_name, "init_learning_rate": TAME_RATE if model in DIVERGING else 0.0},
         frameworks=("tensorflow",),
         devices=("cpu", "cuda"),
+        work=("batch_size", "num_batches"),
         resources=("tf_benchmarks",),
         seconds=DATA[data_name].get(model, 1.0),
     )

@@ -63,6 +63,7 @@ def _task(model: str, seconds: float) -> Task:
         params=PARAMS,
         frameworks=("torch",),
         devices=("cpu", "cuda"),
+        work=("batch_size", "num_batches"),
         seconds=seconds,
     )
 

@@ -49,6 +49,7 @@ TASKS: Mapping[str, Task] = {
         params=PARAMS,
         frameworks=("torch",),
         devices=("cpu", "cuda"),
+        work=("products", "num_batches"),
         seconds=50.0,
     ),
 }
