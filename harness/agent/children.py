@@ -49,7 +49,7 @@ def _run(argv: Sequence[str | Path], step: str, environ: Mapping[str, str], log:
     status = _await_end(process)
     seconds = (time.perf_counter_ns() - start) * NANOSECOND
     if status != 0:
-        raise StepError(f"{step}: {_ending(status, seconds)}: {_tail(log)}")
+        raise StepError(f"{step}: {_ending(status, seconds)}: {tail(log)}")
     return seconds
 
 
@@ -89,9 +89,14 @@ def _text(log: IO[bytes]) -> str:
     return log.read().decode("utf-8", "replace")
 
 
-def _tail(log: IO[bytes]) -> str:
+def tail(log: IO[bytes]) -> str:
     """Return the end of a log for a reason, after copying the whole to stderr."""
     text = _text(log).strip()
     with suppress(OSError, ValueError):
         sys.stderr.write(text.encode("ascii", "backslashreplace").decode() + "\n")
     return ("…" + text[-TAIL:] if len(text) > TAIL else text) or "it printed nothing"
+
+
+def isolation() -> tuple[str, ...]:
+    """Return what keeps a child as apart from the user's packages as this interpreter is."""
+    return ("-I",) if sys.flags.isolated else ()

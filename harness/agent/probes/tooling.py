@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.agent import frameworks, pagecache, wheel
-from harness.agent.children import StepError, output, timed
+from harness.agent.children import StepError, isolation, output, timed
 from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Location, Metric, Scalar
 from harness.agent.probes import build
@@ -84,7 +84,7 @@ def run_import(context: Context) -> Outcome:
     name = frameworks.named(context.spec)
     files = _files(context)
     versions = frameworks.versions(context.spec)
-    python = [sys.executable, *_isolation()]
+    python = [sys.executable, *isolation()]
     program = [*python, "-c", f"import {name or STANDARD}"]
     module = name or "standard library"
     try:
@@ -173,11 +173,6 @@ def _samples(context: Context, argv: Sequence[str], step: str) -> list[float]:
 
 def _seconds(name: str, seconds: Sequence[float], *, warmup: int = WARMUP, **dims: Scalar) -> Metric:
     return Metric(name=name, unit="s", better="lower", samples=tuple(seconds), warmup=warmup, dims=dims)
-
-
-def _isolation() -> tuple[str, ...]:
-    """Return what keeps a child as apart from the user's packages as this interpreter is."""
-    return ("-I",) if sys.flags.isolated else ()
 
 
 TASKS = {
