@@ -94,7 +94,7 @@ def _command(folder: Path) -> Sequence[str]:
         *("sh", "-c", memory, f"{folder}/data"),
         *("--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/pid"),
         *("--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--cgroup-parent", f"/{_cgroup()}"),
-        *("--containerd-namespace", folder.name, "--containerd-plugins-namespace", f"{folder.name}-plugins"),
+        *("--containerd-namespace", _cgroup(), "--containerd-plugins-namespace", f"{_cgroup()}-plugins"),
         *("--iptables=false", "--group", str(os.getgid())),
     )
 

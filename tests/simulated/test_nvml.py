@@ -187,9 +187,8 @@ def test_its_errors_are_told(fault: str, said: str) -> None:
 
 def test_the_controller_s_question() -> None:
     done = python("from harness import gpu; print(gpu.gpus())", SimulatedDriver())
-    assert done.stdout.strip() == str(
-        [{"uuid": "GPU-53494d55-4c41-5445-442d-4750552d0000", "name": "Simulated GPU", "driver": "0.0-simulated"}]
-    )
+    simulated = {"name": "Simulated GPU", "driver": "0.0-simulated", "stand_in": "true"}
+    assert done.stdout.strip() == str([{"uuid": "GPU-53494d55-4c41-5445-442d-4750552d0000", **simulated}])
 
 
 def test_both_libraries_name_the_same_device() -> None:
