@@ -21,7 +21,13 @@ HOW_TO_GET: Mapping[str, str] = {
 }
 ELSEWHERE = frozenset({"triad"})  # with STREAM, on every number of threads, in tests.agreement.kernel
 
-REASONS: Mapping[str, Reason] = {}  # by metric, as it stands in the table
+BOOKKEEPING = Reason(
+    text="fio does its books between two reads: by its own latency one took 1.05 to 1.1 µs, by its IOPS 1.2 to 1.3",
+    low=1.0,
+    high=1.5,
+)
+# By metric, as it stands in the table. Where a read comes from a disk, what fio does in between does not count.
+REASONS: Mapping[str, Reason] = {f"read_iops, random read, warm, {depth} in flight": BOOKKEEPING for depth in (1, 4)}
 
 
 def of_cpu() -> Iterator[Comparison]:
