@@ -104,4 +104,5 @@ def bench(session: nox.Session) -> None:
 def agreement(session: nox.Session) -> None:
     """Measure probes and independent tools in turn, workloads and runs by hand; print ratio and interval of each."""
     install(session, "test")
+    build_native(session)
     session.run("python", "-m", "tests.agreement", *session.posargs)
