@@ -5,7 +5,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -22,6 +21,7 @@ from harness import native
 from harness.agent import helper
 from harness.agent.loops import PythonLoops
 from harness.pack import agent_archive
+from tests.agent.interpreters import PROMISED, find
 from tests.agent.native_helper import built
 
 REPORT = """
@@ -166,13 +166,8 @@ def test_a_missing_loop_is_done_in_python(loaded: helper.NativeHelper) -> None:
 
 
 def pythons() -> list[str]:
-    """This interpreter and every other of the agent's range on the PATH that works."""
-    found = [sys.executable]
-    for minor in range(10, 15):
-        path = shutil.which(f"python3.{minor}")
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            found.append(path)
-    return found
+    """This interpreter and every other of the agent's range that this machine has."""
+    return [sys.executable, *(str(found) for version in PROMISED if (found := find(version)))]
 
 
 def test_it_loads_from_the_zipapp_in_every_python(loaded: helper.NativeHelper, tmp_path: Path) -> None:

@@ -104,10 +104,18 @@ def _pip() -> list[str]:
     """Return the command that is pip. Raises Unavailable without one."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    base = str(getattr(sys, "_base_executable", "") or sys.executable)
-    if sys.prefix != sys.base_prefix and _succeeds([base, "-m", "pip", "--version"]):
-        return [base, "-m", "pip"]
+    for base in _behind():
+        if _succeeds([base, "-m", "pip", "--version"]):
+            return [base, "-m", "pip"]
     raise Unavailable(NO_PIP)
+
+
+def _behind() -> list[str]:
+    """Return what the interpreter behind this environment may be called; before Python 3.11 it does not say."""
+    if sys.prefix == sys.base_prefix:
+        return []
+    by_prefix = Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
+    return [str(getattr(sys, "_base_executable", "") or by_prefix), str(by_prefix)]
 
 
 def _succeeds(argv: Sequence[str]) -> bool:
