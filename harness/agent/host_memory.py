@@ -47,6 +47,9 @@ def available() -> int:
 @contextmanager
 def pageable(size: int) -> Iterator[int]:
     """Yield the address of `size` bytes of ordinary memory, page-aligned and present."""
-    memory = ctypes.c_char.from_buffer(mmap.mmap(-1, size))
+    mapping = (
+        mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if sys.platform != "win32" else mmap.mmap(-1, size)
+    )
+    memory = ctypes.c_char.from_buffer(mapping)
     ctypes.memset(ctypes.addressof(memory), 1, size)
     yield ctypes.addressof(memory)

@@ -16,8 +16,19 @@ from harness.analysis.model import Comparison
 from harness.analysis.pairing import Pair, arms, pairs
 from harness.results.bundle import Bundle, Manifest, read
 
-DESCRIPTIVE = frozenset({"clock_seconds", "call_seconds"})  # describe the instrument: kept, never compared
-ONCE_AN_INVOCATION = frozenset({"startup_seconds", "import_seconds"})  # too few values to steer a run by
+# Kept, never compared: what the instrument costs, how far it was let go, and the times of copies whose size was chosen
+# to last equally long everywhere (copies.overlap: their ratio is the finding).
+DESCRIPTIVE = frozenset(
+    ("clock_seconds", "call_seconds", "pinned_reached_bytes", "alone_seconds", "compute_seconds", "overlapped_seconds")
+)
+# Too few values to steer a run by: one an invocation.
+ONCE_AN_INVOCATION = frozenset(
+    (
+        *("startup_seconds", "import_seconds", "init_seconds", "copy_latency_seconds", "copy_bandwidth"),
+        *("launch_intercept_seconds", "launch_slope_seconds", "graph_intercept_seconds", "graph_slope_seconds"),
+        *("peer_latency_seconds", "peer_bandwidth"),
+    )
+)
 
 
 def compare(bundle: Bundle) -> tuple[Comparison, ...]:

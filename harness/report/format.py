@@ -50,7 +50,7 @@ def decimals(estimate: Estimate) -> int:
     if estimate.low is None or estimate.high is None or estimate.high <= estimate.low:
         return _clamp(3 - _magnitude(estimate.value), 0, 3)
     sides = (estimate.value - estimate.low, estimate.high - estimate.value)
-    half = min(sides) if min(sides) > 0 else (estimate.high - estimate.low) / 2
+    half = min(sides) if min(sides) > 0 else estimate.high / 2 - estimate.low / 2
     digits = 2 if half < 3 * 10.0 ** _magnitude(half) else 1
     return _clamp(max(digits - 1 - _magnitude(half), 1 - _magnitude(estimate.value)), 0, 4)
 

@@ -18,7 +18,6 @@ MOST_FORESTS = 6
 MOST_FOREST_ROWS = 20  # of one platform
 PRIMARY = {  # where it is not the first metric that a task reports, in the order of their names
     "copies.bandwidth": "copy_bandwidth",
-    "copies.overlap": "overlapped_seconds",
     "driver.launch": "launch_slope_seconds",
     "driver.graph": "graph_slope_seconds",
     "storage.prefetch": "read_bandwidth",

@@ -106,6 +106,7 @@ class _Probe:
         points = {float(each.dims["bytes"]): typical(each.samples, WARMUP) for each in curve}
         found, notes = fitted(points, f"{direction} {memory}")
         self.notes += notes
+        dims["up_to_bytes"] = int(max(points))  # a curve that ends sooner has another slope: caches weigh more in it
         if "intercept" in found:
             self.metrics.append(self.cuda.metric("copy_latency_seconds", [found["intercept"]], warmup=0, **dims))
         if "slope" in found:
