@@ -115,7 +115,7 @@ def _behind() -> list[str]:
     if sys.prefix == sys.base_prefix:
         return []
     by_prefix = Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
-    return [str(getattr(sys, "_base_executable", "") or by_prefix), str(by_prefix)]
+    return list(dict.fromkeys((str(getattr(sys, "_base_executable", "") or by_prefix), str(by_prefix))))
 
 
 def _succeeds(argv: Sequence[str]) -> bool:
