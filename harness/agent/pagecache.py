@@ -5,10 +5,15 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.agent.task import Unsupported
+
+PATIENCE = 2.0  # seconds
+# A page that is being read ahead cannot be dropped, and mincore(2) does not show it before it is there.
+PAUSE = 0.02  # seconds: most disks have answered by then
 
 
 def write_back(paths: Iterable[Path]) -> None:
@@ -19,13 +24,21 @@ def write_back(paths: Iterable[Path]) -> None:
 
 
 def drop(paths: Iterable[Path]) -> int:
-    """Drop the files' pages; return how many files have pages in memory all the same.
+    """Drop the files' pages until none is in memory twice in a row; return how many files have some all the same.
 
     Raises Unsupported where the operating system has no way to do it, OSError as the file system does.
     """
     if not hasattr(os, "posix_fadvise"):
         raise Unsupported("this operating system has no way to drop a file's pages")
-    return sum(1 for path in paths if _drop(path))
+    files = list(paths)
+    deadline = time.monotonic() + PATIENCE
+    kept = sum(map(_drop, files))
+    while time.monotonic() < deadline:
+        time.sleep(PAUSE)
+        before, kept = kept, sum(map(_drop, files))
+        if before == kept == 0:
+            break
+    return kept
 
 
 def holds(path: Path) -> bool:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,3 +29,21 @@ def test_a_system_that_cannot_drop_pages_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delattr(os, "posix_fadvise")
     with pytest.raises(Unsupported, match="no way to drop"):
         pagecache.drop([])
+
+
+def test_reads_that_are_under_way_are_waited_for(ext4_disk: Callable[[int], Path]) -> None:
+    path = ext4_disk(64) / "file"
+    path.write_bytes(os.urandom(2**20))
+    pagecache.write_back([path])
+    end = time.monotonic() + 0.3
+
+    def read_on() -> None:
+        while time.monotonic() < end:
+            path.read_bytes()
+
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    kept = pagecache.drop([path])
+    left = pagecache.holds(path)
+    reader.join()
+    assert (kept, left) == (0, False)
