@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from harness.agent.inspection.facts import Fact
 from harness.agent.messages import Location
 from harness.errors import PlatformError
 from harness.platforms.base import Availability, Ending, Job, Prepared
@@ -30,6 +31,10 @@ class AbsentPlatform:
     def prepare(self, stack: Stack, progress: Callable[[str], None]) -> Prepared:  # noqa: ARG002 - the protocol's signature
         """Raise PlatformError."""
         raise PlatformError(self._absence.reason)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """None."""
+        return {}
 
     def locations(self) -> tuple[Location, ...]:
         """None."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.agent.inspection.facts import Fact
 from harness.agent.messages import CellSpec, Location, Status
 from harness.stacks import Stack
 
@@ -88,6 +89,13 @@ class Platform(Protocol):
         """Install the stack (environment, image…). Idempotent; unchanged, it takes seconds.
 
         `progress` takes one line on what is being done. Raises PlatformError or StackError.
+        """
+
+    def facts(self) -> Mapping[str, Fact]:
+        """What the controller alone knows of the platform (a guest's accelerator, a stand-in), after `prepare`.
+
+        Names are as in an inspection, `vm.accelerator`, and go into it; a `….stand_in` that is not empty says that
+        the platform is not the real one, and why.
         """
 
     def locations(self) -> tuple[Location, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness import images, pack
+from harness.agent.inspection.facts import Fact
 from harness.agent.messages import Location
 from harness.errors import HarnessError, PlatformError
 from harness.matrix.model import Container
@@ -103,6 +104,10 @@ class ContainerPlatform:
             installed = self._install(stack, progress)
             self._installed[stack.name] = installed
             return Prepared(provenance={**installed.image.provenance, **self._engine_facts()})
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Nothing that the agent does not see itself."""
+        return {}
 
     def locations(self) -> tuple[Location, ...]:
         """The writable layer, a bound folder of the host, a named volume, and memory."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness import pack, stacks
+from harness.agent.inspection.facts import Fact
 from harness.agent.messages import Location
 from harness.cache import without_home
 from harness.errors import PlatformError
@@ -93,6 +94,10 @@ class NativePlatform:
         self._environments[stack.name] = _Environment(stack=stack, interpreter=interpreter)
         digests = {"lock_sha256": stack.lock_sha256, "wheels_sha256": stacks.wheels_digest(stack)}
         return Prepared(provenance={"interpreter": without_home(str(interpreter)), **digests})
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Nothing that the agent does not see itself."""
+        return {}
 
     def locations(self) -> tuple[Location, ...]:
         """`host`, the file system of the cache folder, and `tmpfs` where there is one."""

@@ -167,5 +167,5 @@ def inspect(platform: Platform, stack: str, device: str) -> dict[str, Any]:
             platform.launch(job, verb="inspect")
             record: dict[str, Any] = read_json(job.result)
         except (HarnessError, MessageError, OSError) as error:
-            return {"inspection": {"value": None, "source": "agent", "error": str(error)}}
-        return record
+            record = {"inspection": {"value": None, "source": "agent", "error": str(error)}}
+        return {**record, **platform.facts()}

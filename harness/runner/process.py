@@ -51,9 +51,10 @@ def run(
     log: Path,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    stdin: Path | None = None,
     on_start: Callable[[int], None] | None = None,
 ) -> Exit:
-    """Run a program; pass each line of its stdout on, and log stdout and stderr.
+    """Run a program, the file `stdin` as its input; pass each line of its stdout on, and log stdout and stderr.
 
     The program leads a session of its own; when it ends, is out of time (`timeout` seconds) or this call is left by
     an exception (Ctrl-C), every process in that session's group is ended. `on_start` is told the process id.
@@ -61,7 +62,7 @@ def run(
     """
     with Tee(log, on_line) as tee:
         before = _oom_kills()
-        end = _supervise(_start(argv, cwd, env), tee, timeout, on_start)
+        end = _supervise(_start(argv, cwd, env, stdin), tee, timeout, on_start)
         tee.finish()
     if end.signal == getattr(signal, "SIGKILL", None) and _oom_kills() > before:
         return Exit(oom=True, seconds=end.seconds)
@@ -74,29 +75,38 @@ def capture(
     timeout: float,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    stdin: Path | None = None,
 ) -> Completed:
-    """Run a short program and return what it printed. Raises PlatformError if it can't be started or hangs."""
+    """Run a short program, the file `stdin` as its input, and return what it printed.
+
+    Raises PlatformError if it can't be started or hangs.
+    """
     collected = Collected()
-    end = _supervise(_start(argv, cwd, env), collected, timeout, None)
+    end = _supervise(_start(argv, cwd, env, stdin), collected, timeout, None)
     if end.timed_out:
         raise PlatformError(f"{argv[0]} did not answer within {timeout:g} s")
     code = end.code if end.code is not None else -(end.signal or 0)
     return Completed(code=code, stdout=collected.text("stdout"), stderr=collected.text("stderr"))
 
 
-def _start(argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str | Path], cwd: Path | None, env: Mapping[str, str] | None, stdin: Path | None
+) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(
-            [str(part) for part in argv],
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with (stdin or Path(os.devnull)).open("rb") as source:
+            return subprocess.Popen(
+                [str(part) for part in argv],
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
     except OSError as error:
+        if stdin is not None and not stdin.is_file():
+            raise PlatformError(f"{argv[0]} can't be started: its input {stdin} is not there") from error
         if cwd is not None and not cwd.is_dir():
             raise PlatformError(f"{argv[0]} can't be started: folder {cwd} is not there") from error
         if isinstance(error, FileNotFoundError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from harness.agent.inspection.facts import Fact
 from harness.agent.messages import CellResult, Location, Metric, Progress, to_json, write_json
 from harness.platforms.base import RUNNABLE, Availability, Ending, Job, Prepared
 from harness.stacks import Stack
@@ -38,6 +39,9 @@ class FakePlatform:
 
     def prepare(self, stack: Stack, progress: Callable[[str], None]) -> Prepared:
         return Prepared()
+
+    def facts(self) -> Mapping[str, Fact]:
+        return {"fake.stand_in": {"value": "a fake platform", "source": "tests"}}
 
     def locations(self) -> tuple[Location, ...]:
         return ()

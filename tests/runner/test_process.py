@@ -236,6 +236,16 @@ def test_capture_returns_both_streams() -> None:
     assert done == process.Completed(code=3, stdout="a\n", stderr="b\n")
 
 
+def test_a_file_can_be_the_input(tmp_path: Path) -> None:
+    source = tmp_path / "input"
+    source.write_text("from a file", encoding="utf-8")
+    program = [sys.executable, "-c", "import sys; print(sys.stdin.read())"]
+    assert process.capture(program, timeout=20).stdout.strip() == ""
+    assert process.capture(program, timeout=20, stdin=source).stdout.strip() == "from a file"
+    with pytest.raises(PlatformError, match=r"its input .*gone is not there"):
+        process.capture(program, timeout=20, stdin=tmp_path / "gone")
+
+
 def test_capture_of_a_program_that_hangs_names_it() -> None:
     with pytest.raises(PlatformError, match=r"did not answer within 0\.3 s"):
         process.capture([PYTHON, "-c", "import time; time.sleep(60)"], timeout=0.3)
