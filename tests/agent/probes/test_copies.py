@@ -109,9 +109,15 @@ def test_pageable_copies_run_both_ways_at_once(
 ) -> None:
     """One after the other they would take twice as long. Both threads must get a processor: of many samples some do."""
     plant(pageable_latency_ns=1e3 * latency_us, sync_spin_ns=0)
-    outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=1000, point_seconds=0.5)
-    both = least(outcome, "copy_seconds", direction="both", memory="pageable", bytes=4)
-    assert 1e-6 * latency_us <= both < 1.5e-6 * latency_us
+
+    def both() -> float:
+        outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=1000, point_seconds=0.5)
+        return least(outcome, "copy_seconds", direction="both", memory="pageable", bytes=4)
+
+    attempts = (both() for _ in range(5))  # a busy machine may withhold the second processor for a while
+    found = next((seconds for seconds in attempts if seconds < 1.5e-6 * latency_us), None)
+    assert found is not None, "never at once"
+    assert found >= 1e-6 * latency_us
 
 
 @pytest.mark.parametrize("submit_us", [100, 200])
