@@ -16,7 +16,7 @@ from harness.agent.probes.copies_overlap import hidden
 from harness.agent.probes.copies_paths import CopyError, sizes
 from harness.agent.task import Unavailable, Unsupported, find
 from tests.agent.conftest import Plant
-from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, curve, least, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, curve, favoured, least, metric, names
 
 KIB, MIB = 2**10, 2**20
 COMMON = {"driver_call_seconds", *INSTRUMENT}
@@ -111,10 +111,11 @@ def test_pageable_copies_run_both_ways_at_once(
     plant(pageable_latency_ns=1e3 * latency_us, sync_spin_ns=0)
 
     def both() -> float:
-        outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=1000, point_seconds=0.5)
+        with favoured():
+            outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=2000, point_seconds=0.5)
         return least(outcome, "copy_seconds", direction="both", memory="pageable", bytes=4)
 
-    attempts = (both() for _ in range(5))  # a busy machine may withhold the second processor for a while
+    attempts = (both() for _ in range(8))  # the kernel may leave both on one processor for as long as an attempt takes
     found = next((seconds for seconds in attempts if seconds < 1.5e-6 * latency_us), None)
     assert found is not None, "never at once"
     assert found >= 1e-6 * latency_us
