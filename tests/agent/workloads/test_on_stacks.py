@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,40 @@ from tests.agent.cells import ROOT, run_cell, stack_python
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
-# Trainable variables and their elements in upstream's training graph, counted with TensorFlow 2.21.0 and the pinned
-# commit by tf_parameter_sizes.py.
-PARAMETERS = {"trivial": (6, 4_263_877), "resnet50": (161, 25_559_081)}
+# Trainable variables, their elements, and multiply-accumulates of a forward pass on one image in upstream's training
+# graph, counted with TensorFlow 2.21.0 and the pinned commit by tf_counts.py.
+COUNTS = {
+    "trivial": (6, 4_263_877, 4_258_779),
+    "lenet": (8, 2_173_353, 14_034_944),
+    "alexnet": (16, 61_842_345, 838_792_896),
+    "vgg16": (32, 138_361_641, 15_470_268_416),
+    "resnet50": (161, 25_559_081, 3_857_975_296),
+    "resnet50_v1.5": (161, 25_559_081, 4_089_186_304),
+    "inception3": (190, 23_819_401, 5_713_218_144),
+    "resnet20": (59, 269_787, 40_551_104),
+}
 
-TORCH_SIZES = """
-import json
+TORCH_COUNTS = """
+import json, math, torch
 from harness.agent.workloads.torch_models import TWINS
-sizes = {name: sorted(each.numel() for each in twin.build().parameters()) for name, twin in TWINS.items()}
-print(json.dumps(sizes))
+
+def macs(model, side):
+    counted = []
+    for module in model.modules():
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+            count = lambda module, _inputs, output: counted.append(output.numel() * module.weight[0].numel())
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, 3, side, side, device="meta"))
+    return sum(counted)
+
+found = {}
+for name, twin in TWINS.items():
+    with torch.device("meta"):  # shapes without numbers
+        model = twin.model()
+    sizes = sorted(each.numel() for each in model.parameters())
+    found[name] = {"sizes": sizes, "macs": macs(model, twin.image_size)}
+print(json.dumps(found))
 """
 
 
@@ -47,14 +73,14 @@ def checkout() -> Path:
     return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=lambda _line: None)
 
 
-def _sizes(*argv: str | Path) -> dict[str, list[int]]:
+def _counts(*argv: str | Path) -> dict[str, Any]:
     printed = subprocess.run([str(part) for part in argv], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    sizes: dict[str, list[int]] = json.loads(printed.splitlines()[-1])
-    return sizes
+    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return found
 
 
-def _counted(sizes: Mapping[str, list[int]]) -> dict[str, tuple[int, int]]:
-    return {model: (len(each), sum(each)) for model, each in sizes.items()}
+def _summed(counts: Mapping[str, Any]) -> dict[str, tuple[int, int, int]]:
+    return {name: (len(each["sizes"]), sum(each["sizes"]), each["macs"]) for name, each in counts.items()}
 
 
 def _assert_sound(
@@ -71,15 +97,16 @@ def _assert_sound(
     assert startup > metrics["import_seconds"].samples[0] + steps.samples[0]
 
 
-def test_the_torch_twins_have_the_recorded_numbers_of_parameters(torch_python: Path) -> None:
-    assert _counted(_sizes(torch_python, "-c", TORCH_SIZES)) == PARAMETERS
+def test_the_torch_twins_have_the_recorded_counts(torch_python: Path) -> None:
+    assert _summed(_counts(torch_python, "-c", TORCH_COUNTS)) == COUNTS
 
 
-def test_the_torch_twins_have_upstreams_parameters(torch_python: Path, tensorflow_python: Path, checkout: Path) -> None:
-    script = Path(__file__).with_name("tf_parameter_sizes.py")
-    upstream = _sizes(tensorflow_python, script, checkout, *PARAMETERS)
-    assert _counted(upstream) == PARAMETERS
-    assert _sizes(torch_python, "-c", TORCH_SIZES) == upstream
+def test_the_torch_twins_have_upstreams_counts(torch_python: Path, tensorflow_python: Path, checkout: Path) -> None:
+    script = Path(__file__).with_name("tf_counts.py")
+    names = [f"{'cifar10' if name == 'resnet20' else 'imagenet'}/{name}" for name in COUNTS]
+    upstream = _counts(tensorflow_python, script, checkout, *names)
+    assert _summed(upstream) == COUNTS
+    assert _counts(torch_python, "-c", TORCH_COUNTS) == upstream
 
 
 def test_tf_cnn_runs(tensorflow_python: Path, checkout: Path) -> None:
@@ -94,13 +121,23 @@ def test_a_model_that_diverges_is_sound_at_its_tame_rate(tensorflow_python: Path
     _assert_sound(result, warmup=5, batches=20, per_step=32)
 
 
-@pytest.mark.parametrize(("model", "batch_size"), [("trivial", 32), ("resnet50", 1)])
-def test_torch_cnn_runs(torch_python: Path, model: str, batch_size: int) -> None:
+@pytest.mark.parametrize(
+    ("model", "batch_size", "options"),
+    [
+        ("trivial", 32, {}),
+        ("lenet", 32, {}),
+        ("resnet50", 1, {"channels_last": True}),
+        ("inception3", 1, {"forward_only": True}),
+        ("resnet20", 32, {"precision": "bfloat16"}),
+    ],
+)
+def test_torch_cnn_runs(torch_python: Path, model: str, batch_size: int, options: Mapping[str, Scalar]) -> None:
     params: dict[str, Scalar] = {
         "batch_size": batch_size,
         "num_batches": 3,
         "num_warmup_batches": 1,
         "threads": 1,
+        **options,
     }
     result = run_cell(f"torch_cnn.{model}", params, python=torch_python)
     _assert_sound(result, warmup=1, batches=3, per_step=batch_size)
