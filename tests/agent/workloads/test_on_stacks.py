@@ -149,3 +149,37 @@ def test_torch_matmul_runs(torch_python: Path) -> None:
     result = run_cell("torch_matmul.square", params, python=torch_python)
     _assert_sound(result, warmup=1, batches=20, per_step=4, rate="products_per_second")
     assert result.warnings == ()
+
+
+# The tokens of a text must not depend on how much room the cache still has: what is not there yet is masked.
+DECODED = """
+import json, torch
+from harness.agent.workloads.torch_gpt import Gpt
+
+def decoded(context):
+    torch.manual_seed(0)
+    model = Gpt(layers=2, width=32, heads=4, vocabulary=50, context=64)
+    for block in model.blocks:
+        block.keys, block.values = (torch.full((4, context, 8), 1e6) for _ in range(2))
+    model.order = torch.arange(context)
+    token, tokens = torch.zeros(1, dtype=torch.int64), []
+    for position in range(16):
+        with torch.no_grad():
+            token = model(token, torch.tensor([position]))
+        tokens.append(token.item())
+    return tokens
+
+print(json.dumps({"short": decoded(16), "long": decoded(64)}))
+"""
+
+
+def test_torch_decode_attends_to_what_is_there(torch_python: Path) -> None:
+    tokens = _counts(torch_python, "-c", DECODED)
+    assert tokens["short"] == tokens["long"]
+    assert len(set(tokens["short"])) > 1
+
+
+def test_torch_decode_runs(torch_python: Path) -> None:
+    params: dict[str, Scalar] = {"layers": 2, "width": 64, "context": 8, "num_batches": 30, "threads": 1}
+    result = run_cell("torch_decode.gpt", params, python=torch_python)
+    _assert_sound(result, warmup=20, batches=30, per_step=1, rate="tokens_per_second")
