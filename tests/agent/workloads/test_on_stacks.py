@@ -62,7 +62,7 @@ def torch_python() -> Path:
 
 
 @pytest.fixture(scope="module")
-def tensorflow_python(checkout: Path) -> Path:
+def tensorflow_python() -> Path:
     return stack_python("tensorflow")
 
 
@@ -101,7 +101,7 @@ def test_the_torch_twins_have_the_recorded_counts(torch_python: Path) -> None:
     assert _summed(_counts(torch_python, "-c", TORCH_COUNTS)) == COUNTS
 
 
-def test_the_torch_twins_have_upstreams_counts(torch_python: Path, tensorflow_python: Path, checkout: Path) -> None:
+def test_the_torch_twins_have_upstreams_counts(checkout: Path, torch_python: Path, tensorflow_python: Path) -> None:
     script = Path(__file__).with_name("tf_counts.py")
     names = [f"{'cifar10' if name == 'resnet20' else 'imagenet'}/{name}" for name in COUNTS]
     upstream = _counts(tensorflow_python, script, checkout, *names)
@@ -109,14 +109,14 @@ def test_the_torch_twins_have_upstreams_counts(torch_python: Path, tensorflow_py
     assert _counts(torch_python, "-c", TORCH_COUNTS) == upstream
 
 
-def test_tf_cnn_runs(tensorflow_python: Path, checkout: Path) -> None:
+def test_tf_cnn_runs(checkout: Path, tensorflow_python: Path) -> None:
     params: dict[str, Scalar] = {"num_batches": 12, "num_warmup_batches": 3}
     result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     _assert_sound(result, warmup=3, batches=12, per_step=32)
     assert result.versions["tensorflow/benchmarks"] == UPSTREAM_COMMIT
 
 
-def test_a_model_that_diverges_is_sound_at_its_tame_rate(tensorflow_python: Path, checkout: Path) -> None:
+def test_a_model_that_diverges_is_sound_at_its_tame_rate(checkout: Path, tensorflow_python: Path) -> None:
     result = run_cell("tf_cnn.lenet", python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     _assert_sound(result, warmup=5, batches=20, per_step=32)
 
@@ -183,3 +183,27 @@ def test_torch_decode_runs(torch_python: Path) -> None:
     params: dict[str, Scalar] = {"layers": 2, "width": 64, "context": 8, "num_batches": 30, "threads": 1}
     result = run_cell("torch_decode.gpt", params, python=torch_python)
     _assert_sound(result, warmup=20, batches=30, per_step=1, rate="tokens_per_second")
+
+
+KERAS_COUNTS = """
+import json
+from harness.agent.workloads.keras_models import TWINS
+
+weights = {name: twin.model().trainable_variables for name, twin in TWINS.items()}
+found = {name: [each.value.shape.num_elements() for each in every] for name, every in weights.items()}
+print(json.dumps(found))
+"""
+
+
+def test_the_keras_twins_have_upstreams_parameters(tensorflow_python: Path) -> None:
+    found = _counts(tensorflow_python, "-c", KERAS_COUNTS)
+    assert {name: (len(sizes), sum(sizes)) for name, sizes in found.items()} == {
+        name: COUNTS[name][:2] for name in ("trivial", "resnet50")
+    }
+
+
+def test_keras_cnn_runs(tensorflow_python: Path) -> None:
+    params: dict[str, Scalar] = {"num_batches": 12, "num_warmup_batches": 3}
+    result = run_cell("keras_cnn.trivial", params, python=tensorflow_python)
+    _assert_sound(result, warmup=3, batches=12, per_step=32)
+    assert result.versions["keras"].startswith("3.")
