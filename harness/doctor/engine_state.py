@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.agent.inspection.facts import Fact
 from harness.errors import PlatformError
-from harness.platforms.engine import ANSWER_SECONDS, address, connect
+from harness.platforms.engine import ANSWER_SECONDS, address, connect, elsewhere
 from harness.platforms.engine_errors import engine_errors
 
 
@@ -18,15 +18,21 @@ def inspect() -> dict[str, Fact]:
     try:
         with engine_errors("container engine"):
             source = address(None)
+            if reason := elsewhere(source):
+                return _silent(source, reason)
             with closing(connect(None, timeout=ANSWER_SECONDS)) as client:
                 running = client.api.containers()
                 info = client.info()
     except PlatformError as error:
-        return {name: {"value": None, "source": source, "error": error.problem} for name in ("containers", "info")}
+        return _silent(source, error.problem)
     return {
         "containers": {"value": sorted(map(_name, running)), "source": source},
         "info": {"value": info, "source": source},
     }
+
+
+def _silent(source: str, error: str) -> dict[str, Fact]:
+    return {name: {"value": None, "source": source, "error": error} for name in ("containers", "info")}
 
 
 def _name(container: Mapping[str, Any]) -> str:

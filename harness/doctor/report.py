@@ -44,7 +44,7 @@ def mend(cache: Path, root: Path = ROOT) -> Report:
 def undo(cache: Path, root: Path = ROOT) -> Report:
     """Put back what was changed. Raises HarnessError for a file that is no note."""
     with exclusive(_lock(cache), lambda: None):
-        others = list(give_back(RESTORERS))
+        others = list(give_back(RESTORERS, cache))
         ours = restore(files=Files(root), note=note_path(cache), boot=boot_id(root=root))
     return Report(findings=None, steps=(*ours, *others))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.agent.inspection.facts import Files
@@ -12,9 +12,9 @@ from harness.doctor.note import Change, Note, read_note, write_note
 from harness.errors import HarnessError
 
 # What else was taken and must be given back after a crash, such as a GPU that a virtual machine was given: a function
-# that looks for its own note, gives back, and returns one line for each thing that it did; it raises HarnessError
-# where it can't. Each is called by every `doctor --restore`.
-Restorer = Callable[[], Sequence[str]]
+# that looks for its own notes below the cache folder, gives back, and returns one step for each thing that it did or
+# could not do; it may raise HarnessError. Each is called by every `doctor --restore`.
+Restorer = Callable[[Path], Iterable[Step]]
 RESTORERS: tuple[Restorer, ...] = ()
 
 NOTED = "doctor.changes"
@@ -69,15 +69,13 @@ def _step(change: Change, said: str, *, failed: bool = False) -> Step:
     return Step(finding=change.finding, where=change.setting.where, said=said, failed=failed)
 
 
-def give_back(restorers: Sequence[Restorer]) -> Iterator[Step]:
+def give_back(restorers: Sequence[Restorer], cache: Path) -> Iterator[Step]:
     """Call every restorer, also after one that fails."""
     for each in restorers:
         try:
-            lines = each()
+            yield from each(cache)
         except HarnessError as error:
             yield Step(finding="restore", where="", said=str(error), failed=True)
-        else:
-            yield from (Step(finding="restore", where="", said=line) for line in lines)
 
 
 def _changed(facts: Facts) -> Iterator[Seen]:

@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from harness.cli import main
+from harness.doctor import engine_state, report
 from harness.doctor.finding import ORDER, Finding
 from harness.doctor.fix import Step
 from harness.doctor.report import Report
@@ -75,6 +78,37 @@ def test_a_note_that_is_none_is_an_error_in_one_line(tmp_path: Path) -> None:
 
 def test_fix_and_restore_exclude_one_another(tmp_path: Path) -> None:
     assert harness("doctor", "--fix", "--restore", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(("flag", "name"), [("--fix", "mend"), ("--restore", "undo"), (None, "diagnose")])
+@pytest.mark.parametrize("failed", [False, True])
+def test_what_each_flag_does_and_its_status(
+    flag: str | None, name: str, failed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With stand-ins: the real one would change this machine."""
+    step = Step(finding="cpu.turbo", where="/sys/turbo", said="said", failed=failed)
+    called: list[str] = []
+
+    def stand_in(act: str) -> Callable[[Path], Report]:
+        def call(_cache: Path) -> Report:
+            called.append(act)
+            return Report(findings=(), steps=(step,))
+
+        return call
+
+    for act in ("mend", "undo", "diagnose"):
+        monkeypatch.setattr(report, act, stand_in(act))
+    monkeypatch.setenv("OVERHEAD_MATRIX_CACHE", str(tmp_path))
+    status = main(["doctor", *([flag] if flag else [])])
+    assert called == [name]
+    assert status == (1 if failed and flag == "--restore" else 0)
+
+
+def test_an_engine_on_another_host_says_nothing_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://user@elsewhere")
+    facts = engine_state.inspect()
+    assert {each["value"] for each in facts.values()} == {None}
+    assert "on another host" in facts["containers"]["error"]
 
 
 def test_it_is_quick(tmp_path: Path) -> None:

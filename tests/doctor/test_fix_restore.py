@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from harness.agent import messages
 from harness.agent.inspection.facts import Files
 from harness.doctor import note as notes
+from harness.doctor import report
 from harness.doctor.fix import Fixer, Step, fix
 from harness.doctor.note import Change, Note, note_path, read_note, write_note
-from harness.doctor.restore import RESTORERS, give_back, restore
+from harness.doctor.restore import give_back, restore
 from harness.doctor.settings import KernelFile
 from harness.errors import HarnessError, PlatformError
 from tests.doctor.trees import CHOICES, FIXABLE, PAGES, POLICY, SWAPPINESS, TURBO, complaint, complaints, plant, values
@@ -392,13 +393,24 @@ def test_each_host_has_its_own_note(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert here != note_path(tmp_path)
 
 
-def test_every_restorer_is_called_also_after_one_that_fails() -> None:
-    def fails() -> list[str]:
+def test_every_restorer_is_called_also_after_one_that_fails(tmp_path: Path) -> None:
+    returned = Step(finding="vm.gpu", where="0000:02:00.0", said="bound to nvidia again")
+
+    def fails(_cache: Path) -> list[Step]:
         raise PlatformError("0000:01:00.0 can't be bound to nvidia", "Load the driver")
 
-    steps = list(give_back((fails, lambda: ["0000:02:00.0 is bound to nvidia again"], list)))
-    assert [(step.said, step.failed) for step in steps] == [
-        ("0000:01:00.0 can't be bound to nvidia. Load the driver", True),
-        ("0000:02:00.0 is bound to nvidia again", False),
-    ]
-    assert all(callable(each) for each in RESTORERS)
+    def gives_back(cache: Path) -> list[Step]:
+        assert cache == tmp_path
+        return [returned]
+
+    failed = Step(
+        finding="restore", where="", said="0000:01:00.0 can't be bound to nvidia. Load the driver", failed=True
+    )
+    assert list(give_back((fails, gives_back), tmp_path)) == [failed, returned]
+
+
+def test_restorers_are_called_by_undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = plant(tmp_path / "root")
+    stuck = Step(finding="vm.gpu", where="", said="still bound to vfio-pci", failed=True)
+    monkeypatch.setattr(report, "RESTORERS", (lambda _cache: [stuck],))
+    assert report.undo(tmp_path / "cache", files.root).steps == (stuck,)
