@@ -43,8 +43,16 @@ def _governor(files: Files, _facts: Facts) -> Wanted:
             ("energy_performance_preference", "energy_performance_available_preferences"),
             ("scaling_governor", "scaling_available_governors"),
         ):
-            if files.exists(f"{policy}/{choice}") and PERFORMANCE in files.text(f"{policy}/{choice}").split():
+            if _offers(files, f"{policy}/{choice}"):
                 yield KernelFile(where=f"{policy}/{name}", files=files), PERFORMANCE
+
+
+def _offers(files: Files, choice: str) -> bool:
+    """Whether it is to be had; a processor that is offline does not say."""
+    try:
+        return PERFORMANCE in files.text(choice).split()
+    except OSError:
+        return False
 
 
 def _turbo(files: Files, _facts: Facts) -> Wanted:
@@ -90,22 +98,22 @@ class Fixer:
         self._facts = facts
 
     def changes(self, finding: str) -> list[Change]:
-        """Return the changes that would mend the finding, none where nothing can or what is there can't be read."""
-        if finding not in WANTED:
-            return []
-        try:
-            found = [
-                Change(finding=finding, setting=setting, before=setting.read(), after=value)
-                for setting, value in WANTED[finding](self._files, self._facts)
-            ]
-        except (OSError, ValueError):
-            return []
-        return [each for each in found if each.before != each.after and is_restorable(each)]
+        """Return the changes that would mend the finding, none where nothing can. What can't be read is left alone."""
+        wanted = WANTED[finding](self._files, self._facts) if finding in WANTED else ()
+        return [change for setting, value in wanted if (change := _change(finding, setting, value))]
 
     def can(self, finding: str) -> bool:
         """Whether this user could make these changes."""
         changes = self.changes(finding)
         return bool(changes) and all(each.setting.writable() for each in changes)
+
+
+def _change(finding: str, setting: Setting, value: str) -> Change | None:
+    try:
+        change = Change(finding=finding, setting=setting, before=setting.read(), after=value)
+    except (OSError, ValueError):
+        return None
+    return change if change.before != value and is_restorable(change) else None
 
 
 def fix(findings: Iterable[Finding], fixer: Fixer, *, files: Files, note: Path, boot: str) -> list[Step]:

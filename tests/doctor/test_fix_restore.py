@@ -26,6 +26,7 @@ from harness.doctor.note import Change, Note, note_path, read_note, write_note
 from harness.doctor.restore import give_back, restore
 from harness.doctor.settings import KernelFile
 from harness.errors import HarnessError, PlatformError
+from tests.agent.trees import offline_processors
 from tests.doctor.trees import CHOICES, FIXABLE, PAGES, POLICY, SWAPPINESS, TURBO, complaint, complaints, plant, values
 
 ROOT = Path(__file__).parents[2]
@@ -207,6 +208,7 @@ from dataclasses import replace
 from pathlib import Path
 from harness.agent.inspection.facts import Files
 from harness.doctor.fix import Fixer, fix
+from tests.agent.trees import offline_processors
 from tests.doctor.trees import complaints
 
 if os.geteuid() == 0:
@@ -235,6 +237,17 @@ def test_who_may_not_is_told_the_command(tmp_path: Path) -> None:
     assert not any(fixable)
     assert [name for name, _, _ in steps] == list(FIXABLE)
     assert all(failed and "as root" in said and f"mend {name}" in said for name, said, failed in steps)
+
+
+def test_a_processor_that_is_offline_does_not_keep_the_others_from_being_fixed(
+    files: Files, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline_processors(monkeypatch, f"{POLICY}1/")
+    steps = fix([complaint("cpu.governor")], Fixer(files, {}), files=files, note=note, boot="boot-1")
+    assert [(step.where, step.failed) for step in steps] == [
+        (f"{POLICY}0/energy_performance_preference", False),
+        (f"{POLICY}0/scaling_governor", False),
+    ]
 
 
 def test_a_governor_that_is_not_offered_is_not_asked_for(files: Files) -> None:
