@@ -93,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
     images = _command(commands, "images", _images, "build the container images that the matrix needs")
     _selecting(images)
 
+    doctor = _command(commands, "doctor", _doctor, "what on this host would spoil a measurement, and how to mend it")
+    change = doctor.add_mutually_exclusive_group()
+    change.add_argument("--fix", action="store_true", help="change what can be undone, after noting how it was")
+    change.add_argument("--restore", action="store_true", help="put back what --fix or a killed run changed")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+
     schema = _command(commands, "schema", _schema, "write the JSON Schema of matrix.yaml, for editors")
     schema.add_argument("file", type=Path)
     return top
@@ -305,6 +311,20 @@ def _images(arguments: argparse.Namespace) -> int:
             f"{image['image']}  {image['digest']}  {image['size'] / 1e6:.0f} MB  {image.get('build_seconds', 0):.1f} s"
         )
     return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from harness.cache import cache_dir
+    from harness.doctor.report import diagnose, mend, undo
+    from harness.doctor.show import as_json, show
+
+    act = mend if arguments.fix else undo if arguments.restore else diagnose
+    report = act(cache_dir())
+    if arguments.json:
+        print(as_json(report))
+    else:
+        show(report, Console())
+    return 1 if arguments.restore and any(step.failed for step in report.steps) else 0
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -89,6 +89,7 @@ class SimulatedDriver:
     power_mw: int = 100000
     power_limit_mw: int = 200000
     temperature_c: int = 50
+    slowdown_c: int = 90
     utilization: int = 0
     throttle: int = 0
     pcie_gen: int = 3
@@ -101,6 +102,7 @@ class SimulatedDriver:
     bar1_mib: int = 256
     numa_node: int = 0
     ecc: int = 0
+    ecc_pending: int = -1
     mig: int = -1
     persistence: int = 1
     display: int = 0

@@ -78,6 +78,7 @@
     X(power_mw, 100000, 0, 1e7)                                                                                        \
     X(power_limit_mw, 200000, 0, 1e7)                                                                                  \
     X(temperature_c, 50, 0, 200)                                                                                       \
+    X(slowdown_c, 90, -1, 200) /* at which the clocks are lowered; -1: not supported */                                \
     X(utilization, 0, 0, 100)  /* percent */                                                                           \
     X(throttle, 0, 0, 1e9)     /* the bit mask of clock event reasons */                                               \
     X(pcie_gen, 3, 1, 9)                                                                                               \
@@ -90,6 +91,7 @@
     X(bar1_mib, 256, 0, 1048576)                                                                                       \
     X(numa_node, 0, -1, 1024) /* -1: not supported */                                                                  \
     X(ecc, 0, -1, 1)          /* here and below: 0 off, 1 on, -1 not supported */                                      \
+    X(ecc_pending, -1, -1, 1) /* from the next reset on; -1: as it is now */                                           \
     X(mig, -1, -1, 1)                                                                                                  \
     X(persistence, 1, -1, 1)                                                                                           \
     X(display, 0, -1, 1)                                                                                               \
