@@ -16,6 +16,9 @@ from harness.agent.telemetry.marks import warnings
 from harness.agent.telemetry.recorder import Recorder
 
 SAMPLED_SECONDS = 2.0  # tasks that are declared to last this long are sampled; the start would cost shorter ones more
+OOM_CLASSES = frozenset({"OutOfMemoryError", "ResourceExhaustedError"})  # of torch and of TensorFlow
+OOM_WORDS = ("CUDA out of memory", "DefaultCPUAllocator: can't allocate memory")  # torch, in a RuntimeError
+OOM_TEXT = 300  # characters: frameworks add pages of advice
 
 Progress = Callable[[int, int, str], None]
 
@@ -118,6 +121,8 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
             return "unavailable", text or "the task does not say what is missing"
         case MemoryError():
             return "oom", text or "the process ran out of memory"
+        case _ if _ran_out_of_memory(error):
+            return "oom", f"{text[:OOM_TEXT]}: lower the batch, or give the platform more memory"
         case KeyboardInterrupt():
             return "interrupted", "stopped by a signal before it was done"
         case _WrongSpecError():
@@ -125,6 +130,13 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
         case _:
             _log_traceback(error)
             return "failed", f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    """Whether a framework says that its device or the host lacks memory: classes that can't be imported here."""
+    if type(error).__name__ in OOM_CLASSES:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OOM_WORDS)
 
 
 def _log_traceback(error: BaseException) -> None:

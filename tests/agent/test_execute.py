@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.execute import execute, fill_in, one_line
+from harness.agent.execute import _verdict, execute, fill_in, one_line
 from harness.agent.messages import CellResult, CellSpec, Metric, to_json
 from harness.agent.task import find
 from tests.agent.conftest import MakeSpec
@@ -68,6 +68,21 @@ def test_an_unforeseen_failure_is_one_line_and_its_traceback_is_log(
 
     assert (result.status, result.reason) == ("failed", "RuntimeError: first second \\udcff")
     assert "in run_failing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        # As torch 2.13 and TensorFlow 2.21 say it; on a GPU torch raises a class of its own.
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: …"),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[10000000,10000000]"),
+    ],
+)
+def test_a_framework_without_memory_is_oom(error: Exception) -> None:
+    status, reason = _verdict(error)
+    assert status == "oom"
+    assert reason.endswith(": lower the batch, or give the platform more memory")
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])

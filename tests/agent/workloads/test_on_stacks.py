@@ -151,6 +151,11 @@ def test_torch_matmul_runs(torch_python: Path) -> None:
     assert result.warnings == ()
 
 
+def test_a_matrix_beyond_all_memory_is_oom(torch_python: Path) -> None:
+    result = run_cell("torch_matmul.square", {"size": 10**7}, python=torch_python)
+    assert (result.status, result.metrics) == ("oom", ())
+
+
 # The tokens of a text must not depend on how much room the cache still has: what is not there yet is masked.
 DECODED = """
 import json, torch
