@@ -119,10 +119,9 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
             return "unsupported", text or "the task does not say why"
         case Unavailable():
             return "unavailable", text or "the task does not say what is missing"
-        case MemoryError():
-            return "oom", text or "the process ran out of memory"
         case _ if _ran_out_of_memory(error):
-            return "oom", f"{text[:OOM_TEXT]}: lower the batch, or give the platform more memory"
+            advice = "" if isinstance(error, MemoryError) else ": lower the batch, or give the platform more memory"
+            return "oom", f"{text[:OOM_TEXT] or 'the process ran out of memory'}{advice}"
         case KeyboardInterrupt():
             return "interrupted", "stopped by a signal before it was done"
         case _WrongSpecError():
@@ -133,8 +132,8 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
 
 
 def _ran_out_of_memory(error: BaseException) -> bool:
-    """Whether a framework says that its device or the host lacks memory: classes that can't be imported here."""
-    if type(error).__name__ in OOM_CLASSES:
+    """Whether memory was lacking; of a framework's errors, whose classes can't be imported here, by name and words."""
+    if isinstance(error, MemoryError) or type(error).__name__ in OOM_CLASSES:
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OOM_WORDS)
 
