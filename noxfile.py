@@ -54,7 +54,7 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def doctor(session: nox.Session) -> None:
-    """Say what on this host would spoil a measurement; `-- --fix` mends what can be undone, `-- --restore` undoes it."""
+    """Say what on this host would spoil a measurement; `-- --fix` mends what can be undone, `-- --restore` undoes."""
     install(session)
     session.run("python", "-m", "harness", "doctor", *session.posargs)
 
