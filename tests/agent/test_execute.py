@@ -136,7 +136,7 @@ def test_a_throttled_gpu_is_a_warning_and_the_samples_stay(
 
 
 def test_a_sampler_that_crashes_costs_the_samples_alone(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.agent.telemetry.child.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
+    monkeypatch.setattr("harness.agent.own_process.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
     result = run(make_spec())
 
     assert (result.status, result.warnings) == ("ok", ("one line",))

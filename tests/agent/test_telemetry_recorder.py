@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from harness.agent import own_process
 from harness.agent.telemetry import child as sampling
 from harness.agent.telemetry.recorder import Recorder
 from harness.agent.telemetry.sampler import INTERVAL
@@ -35,7 +36,7 @@ def record(seconds: float = 0.0, *, gpu: bool = False) -> dict[str, Any]:
 
 def child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the child process run something else than the sampler."""
-    monkeypatch.setattr(sampling, "PROGRAM", program)
+    monkeypatch.setattr(own_process, "PROGRAM", program)
 
 
 @needs_proc

@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from harness.agent.capacity import MIB
 from harness.agent.cuda_errors import CudaOutOfMemoryError
 from harness.agent.cuda_operations import Operation
 from harness.agent.cuda_session import Session, fitted, paced, session, typical
 from harness.agent.host_memory import pageable
 from harness.agent.messages import Metric, Scalar, Status
-from harness.agent.probes.copies_paths import MIB, SMALLEST, Buffers, Direction, check, largest, measured, pace, sizes
+from harness.agent.probes.copies_paths import SMALLEST, Buffers, Direction, check, largest, measured, pace, sizes
 from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.agent import host_memory
+from harness.agent.capacity import MIB
 from harness.agent.cuda_operations import Kind, Operation
 from harness.agent.cuda_session import Session, paced
 from harness.agent.task import Context
@@ -19,7 +20,6 @@ KINDS = {"h2d": Kind.TO_DEVICE, "d2h": Kind.TO_HOST, "d2d": Kind.ON_DEVICE}
 SMALLEST = 4  # bytes
 DEVICE_SHARE = 8  # a buffer takes this part of the GPU's free memory at most: Windows spills what does not fit
 HOST_SHARE = 8  # and of the host's available memory
-MIB = 2**20
 
 
 class CopyError(Exception):

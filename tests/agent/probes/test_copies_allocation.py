@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.agent import host_memory, pinned_ceiling
+from harness.agent import host_memory, own_process, pinned_ceiling
 from harness.agent.pinned_ceiling import Ceiling
 from harness.agent.task import Unavailable
 from tests.agent.conftest import Plant
@@ -88,14 +88,14 @@ def test_a_process_that_dies_at_the_wall_leaves_what_it_reached(run_on_gpu: RunO
 
 def test_what_was_reached_is_known_however_the_child_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     dying = "print('{\"pinned\": 4096}', flush=True); print('{\"pinn', flush=True); import os; os.abort()"
-    monkeypatch.setattr(pinned_ceiling, "PROGRAM", dying)
+    monkeypatch.setattr(own_process, "PROGRAM", dying)
     found = pinned_ceiling.search(0, 4096, 8192)
     assert (found.reached, found.ended_by) == (4096, "the process was ended: status -6")
 
 
 def test_a_child_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = "print('{\"pinned\": 4096}', flush=True); import time; time.sleep(60)"
-    monkeypatch.setattr(pinned_ceiling, "PROGRAM", hanging)
+    monkeypatch.setattr(own_process, "PROGRAM", hanging)
     monkeypatch.setattr(pinned_ceiling, "TIMEOUT", 2.0)
     found = pinned_ceiling.search(0, 4096, 8192)
     assert (found.reached, found.ended_by) == (4096, "no answer within 2 s")
@@ -115,7 +115,7 @@ def test_a_child_that_fails_before_it_pins_has_found_no_wall(plant: Plant) -> No
 
 def test_a_search_that_failed_is_a_warning(run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant()
-    monkeypatch.setattr(pinned_ceiling, "PROGRAM", "raise RuntimeError('broken install')")
+    monkeypatch.setattr(own_process, "PROGRAM", "raise RuntimeError('broken install')")
     outcome = run_on_gpu("copies.allocation", **SMALL)
     assert outcome.status == "ok"
     assert "pinned_reached_bytes" not in names(outcome)
