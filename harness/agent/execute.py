@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.agent import versions
 from harness.agent.messages import CellResult, CellSpec, MessageError, Scalar, Status, to_json
+from harness.agent.privacy import without_person
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported, find
 from harness.agent.telemetry.marks import warnings
 from harness.agent.telemetry.recorder import Recorder
@@ -99,18 +100,20 @@ def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, Any], softwa
     result = CellResult.of(
         spec,
         outcome.status,
-        one_line(outcome.reason),
+        without_person(one_line(outcome.reason)),
         metrics=outcome.metrics,
         telemetry=record,
         versions={**software, **{name: str(value) for name, value in outcome.versions.items()}},
-        warnings=tuple(one_line(warning) for warning in (*outcome.warnings, *warnings(record["marks"]))),
+        warnings=tuple(
+            without_person(one_line(warning)) for warning in (*outcome.warnings, *warnings(record["marks"]))
+        ),
     )
     return CellResult.from_json(to_json(result))
 
 
 def _verdict(error: BaseException) -> tuple[Status, str]:
     """Return the status and reason that an exception stands for; print the traceback of one that nobody foresaw."""
-    text = one_line(str(error))
+    text = without_person(one_line(str(error)))
     match error:
         case Unsupported():
             return "unsupported", text or "the task does not say why"
@@ -129,7 +132,7 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
 
 def _log_traceback(error: BaseException) -> None:
     """Write the traceback to stderr; a log that cannot be written must not cost the result."""
-    text = "".join(traceback.format_exception(error))
+    text = without_person("".join(traceback.format_exception(error)))
     with suppress(OSError, ValueError):
         sys.stderr.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 

@@ -143,5 +143,17 @@ def test_a_sampler_that_crashes_costs_the_samples_alone(make_spec: MakeSpec, mon
     assert result.telemetry["samples"] == {"error": "the sampler crashed (signal 11)"}
 
 
+def test_a_result_does_not_say_who_the_user_is(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setenv("USERPROFILE", "/home/alice")
+    result = run(make_spec("fake.person"))
+
+    assert (result.status, result.reason) == ("failed", "RuntimeError: ~/data is not there")
+    assert "~/data is not there" in (log := capfd.readouterr().err)
+    assert "alice" not in log
+
+
 def test_one_line_keeps_the_words() -> None:
     assert one_line(" a\n\tb\r\nc \udc80") == "a b c \\udc80"
