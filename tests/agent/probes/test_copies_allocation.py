@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from harness.agent import host_memory, own_process, pinned_ceiling
+from harness.agent.cuda import open_driver
+from harness.agent.cuda_errors import CudaError
 from harness.agent.pinned_ceiling import Ceiling
 from harness.agent.task import Unavailable
 from tests.agent.conftest import Plant
@@ -75,6 +77,50 @@ def test_pools_that_are_not_supported_are_left_out(run_on_gpu: RunOnGpu, plant: 
     outcome = run_on_gpu("copies.allocation", **SMALL)
     assert {each.dims["kind"] for each in outcome.metrics if each.name == "allocate_seconds"} == KINDS - {"pool"}
     assert any(text.startswith("pool memory left out: cuMemAllocAsync") for text in outcome.warnings)
+
+
+@pytest.mark.parametrize(
+    ("kind", "refusal"),
+    [
+        ("registered", "cuMemHostRegister_v2:1"),
+        ("registered", "cuMemHostRegister_v2:304"),
+        ("registered", "cuMemHostRegister_v2:801"),
+        ("host", "cuMemHostAlloc:304"),
+        ("host", "cuMemHostAlloc:801"),
+    ],
+)
+def test_a_kind_that_the_platform_does_not_pin_is_left_out(
+    run_on_gpu: RunOnGpu, plant: Plant, loop: str, kind: str, refusal: str
+) -> None:
+    plant(fail=(refusal,))
+    outcome = run_on_gpu("copies.allocation", **SMALL)
+    assert {each.dims["kind"] for each in outcome.metrics if each.name == "allocate_seconds"} == KINDS - {kind}
+    [warning] = [text for text in outcome.warnings if "left out" in text]
+    assert warning.startswith(f"{kind} memory left out: {refusal.partition(':')[0]}: CUDA_ERROR_")
+    assert "report it" not in warning
+    assert outcome.status == ("limited" if kind == "host" else "ok")
+
+
+def test_what_is_a_mistake_stays_one(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=("cuMemAlloc_v2:1",))
+    with pytest.raises(CudaError, match=r"cuMemAlloc_v2: CUDA_ERROR_INVALID_VALUE \(1\): .* a mistake of this tool"):
+        run_on_gpu("copies.allocation", **SMALL)
+
+
+def test_a_gpu_that_admits_one_process_admits_the_one_that_pins(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the compute mode `exclusive process`, a context of this process would keep the child from having one."""
+    plant()
+    contexts: list[int] = []
+
+    def search(ordinal: int, block: int, most: int) -> Ceiling:
+        contexts.append(open_driver().handle("cuCtxGetCurrent"))
+        return Ceiling(reached=most, asked=most)
+
+    monkeypatch.setattr(pinned_ceiling, "search", search)
+    run_on_gpu("copies.allocation", **SMALL)
+    assert contexts == [0]
 
 
 def test_a_process_that_dies_at_the_wall_leaves_what_it_reached(run_on_gpu: RunOnGpu, plant: Plant) -> None:
