@@ -24,7 +24,8 @@ DESCRIPTIVE = frozenset(
 # Too few values to steer a run by: one an invocation.
 ONCE_AN_INVOCATION = frozenset(
     (
-        *("startup_seconds", "import_seconds", "init_seconds", "copy_latency_seconds", "copy_bandwidth"),
+        *("startup_seconds", "import_seconds", "init_seconds", "first_context_seconds", "first_jit_seconds"),
+        *("copy_latency_seconds", "copy_bandwidth"),
         *("launch_intercept_seconds", "launch_slope_seconds", "graph_intercept_seconds", "graph_slope_seconds"),
         *("peer_latency_seconds", "peer_bandwidth"),
     )

@@ -34,9 +34,11 @@ class SimulatedDriver:
     driver_version: int = 12080
     memory_mib: int = 4096
     context_create_us: float = 5000
+    first_context_us: float = 0
     context_destroy_us: float = 2000
     module_load_us: float = 200
     jit_us: float = 3000
+    first_jit_us: float = 0
     # launches and synchronization
     launch_ns: float = 5000
     kernel_ns: float = 3000

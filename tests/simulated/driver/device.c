@@ -5,6 +5,7 @@
 #include "cuda_driver.h"
 
 static _Thread_local struct context *current;
+static bool had_context; /* some, since the library was configured */
 
 static struct {
     struct context *context;
@@ -19,6 +20,7 @@ EXPORT CUresult cuInit(unsigned flags)
     if (planted.devices < 1)
         return leave(&call, CUDA_ERROR_NO_DEVICE);
     initialized = true;
+    modules_start();
     return leave(&call, CUDA_SUCCESS);
 }
 
@@ -180,7 +182,8 @@ static struct context *context_new(struct call *call, int device, unsigned flags
     context->legacy = legacy;
     context->device = device;
     context->flags = flags;
-    charge(call, planted.context_create_us * 1e3);
+    charge(call, (planted.context_create_us + (had_context ? 0 : planted.first_context_us)) * 1e3);
+    had_context = true;
     return context;
 }
 
@@ -221,6 +224,7 @@ void device_reset(void)
 {
     memset(primary, 0, sizeof primary);
     current = NULL;
+    had_context = false;
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRetain(struct context **context, int device)

@@ -27,9 +27,11 @@
     X(driver_version, 12080, 1000, 99990)                                                                              \
     X(memory_mib, 4096, 1, 1048576)                                                                                    \
     X(context_create_us, 5000, 0, 1e9)                                                                                 \
+    X(first_context_us, 0, 0, 1e9) /* beside context_create_us, for a process's first */                               \
     X(context_destroy_us, 2000, 0, 1e9)                                                                                \
     X(module_load_us, 200, 0, 1e9)                                                                                     \
-    X(jit_us, 3000, 0, 1e9) /* beside module_load_us, for PTX */                                                       \
+    X(jit_us, 3000, 0, 1e9) /* beside module_load_us, for PTX that the cache does not hold */                          \
+    X(first_jit_us, 0, 0, 1e9) /* beside both, for the first that a process compiles */                                \
     X(launch_ns, 5000, 0, 1e12)                                                                                        \
     X(kernel_ns, 3000, 0, 1e12) /* `empty`, and any kernel that is not known by name */                                \
     X(fma_ps, 1000, 0, 1e12)    /* one iteration of `fma` */                                                           \
