@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.agent.messages import CellResult
-from harness.analysis.confounders import CONTROL, Control, SoftwareDifferences, judge_control
+from harness.analysis.confounders import Control, Controls, SoftwareDifferences
 from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, verdict
 from harness.analysis.frame import frame, frame_of, medians
 from harness.analysis.model import Comparison
@@ -55,7 +55,7 @@ def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple
             estimate,
             baseline=baseline,
             level=level,
-            control=controls[pair.platform],
+            control=controls[pair.platform].judge(pair.quantity.device),
             software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
         )
         for pair, estimate in zip(found, estimates, strict=True)
@@ -112,13 +112,12 @@ def estimated(pair: Pair, level: float) -> Estimate:
     return paired(pair.baseline, pair.values, better=pair.quantity.better, level=level)
 
 
-def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Control]:
-    """Return for each platform what the control probe says about it against the baseline."""
-    measured: dict[str, list[Estimate]] = {pair.platform: [] for pair in found}
+def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Controls]:
+    """Return for each platform what the control probes say about it against the baseline."""
+    controls = {pair.platform: Controls() for pair in found}
     for pair, estimate in zip(found, estimates, strict=True):
-        if pair.quantity.task.partition("[")[0] == CONTROL:
-            measured[pair.platform].append(estimate)
-    return {platform: judge_control(answers) for platform, answers in measured.items()}
+        controls[pair.platform].add(pair.quantity.task, pair.quantity.metric, estimate)
+    return controls
 
 
 def _comparison(
