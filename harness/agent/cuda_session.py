@@ -48,10 +48,10 @@ class Session:
         """Return samples in seconds as a metric that names its loop."""
         return loop_metric(name, self.loops.timed, list(seconds), warmup=warmup, **dims)
 
-    def rate(self, name: str, values: Sequence[float], **dims: Scalar) -> Metric:
+    def rate(self, name: str, values: Sequence[float], *, warmup: int = 0, **dims: Scalar) -> Metric:
         """Return bytes per second as a metric that names its loop."""
         named = {**dims, "loop": self.loops.timed.name}
-        return Metric(name=name, unit="B/s", better="higher", samples=tuple(values), dims=named)
+        return Metric(name=name, unit="B/s", better="higher", samples=tuple(values), warmup=warmup, dims=named)
 
     def outcome(
         self, metrics: Sequence[Metric], *, warnings: Sequence[str] = (), status: Status = "ok", reason: str = ""

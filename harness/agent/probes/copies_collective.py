@@ -53,6 +53,7 @@ def run_collective(context: Context) -> Outcome:
     largest = max(found)
     carried = largest * 2 * (ranks - 1) / ranks
     rates = tuple(carried / seconds for seconds in found[largest])
+    dims["bytes"] = largest
     bus = Metric(name="bus_bandwidth", unit="B/s", better="higher", samples=rates, warmup=warmup, dims=dims)
     return Outcome(metrics=(*curve, bus, *instrument(PythonLoops())), versions=versions)
 
