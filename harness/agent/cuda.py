@@ -36,6 +36,11 @@ def library_names() -> tuple[str, ...]:
     return ("libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
 
 
+def ordinal(device: str) -> int:
+    """Return the number of the GPU that a cell's device names: 1 of `cuda:1`, 0 of `cuda`."""
+    return int(device.partition(":")[2] or 0)
+
+
 def open_driver(names: Sequence[str] | None = None) -> Driver:
     """Load the driver's library and initialize it.
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from statistics import median
 from typing import TypeVar
 
-from harness.agent import ptx
+from harness.agent import cuda, ptx
 from harness.agent.cuda import CudaContext, Device, Driver, Kernel, open_driver
 from harness.agent.cuda_loops import CudaLoops, cuda_loops
 from harness.agent.fit import line
@@ -80,8 +80,8 @@ def session(context: Context, *, flags: int = 0) -> Iterator[Session]:
 
 
 def ordinal(context: Context) -> int:
-    """Return the number of the GPU that the cell names: 1 of `cuda:1`, 0 of `cuda`."""
-    return int(context.spec.device.partition(":")[2] or 0)
+    """Return the number of the GPU that the cell names."""
+    return cuda.ordinal(context.spec.device)
 
 
 def versions(device: Device) -> dict[str, str]:

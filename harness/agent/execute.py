@@ -36,7 +36,7 @@ def execute(spec: CellSpec, progress: Progress) -> CellResult:
         task = _found(spec)
         context = Context(spec=spec, params=fill_in(task, spec), progress=progress)
         if task.seconds >= SAMPLED_SECONDS or spec.device != "cpu":
-            recorder.watch(gpu=spec.device != "cpu")
+            recorder.watch(spec.device)
         software = versions.collect()
         recorder.begin()
         outcome = task.run(context)

@@ -93,6 +93,7 @@ class SimulatedDriver:
     temperature_c: int = 50
     utilization: int = 0
     throttle: int = 0
+    throttled_device: int = -1
     pcie_gen: int = 3
     pcie_width: int = 8
     max_pcie_gen: int = 4

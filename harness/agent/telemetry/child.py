@@ -25,10 +25,9 @@ Pipes = subprocess.Popen[bytes]
 class Sampler:
     """The child process. In order: made, `begin`, `answer`; after an error there is nothing more to call."""
 
-    def __init__(self, *, gpu: bool) -> None:
-        """Start it. Without a GPU it does without installed packages, whose search costs time."""
-        options = ISOLATED if gpu else (*ISOLATED, "-S")
-        arguments = ["gpu"] if gpu else []
+    def __init__(self, device: str) -> None:
+        """Start it for a task on a device: on `cpu` without installed packages, whose search costs time."""
+        options, arguments = ((*ISOLATED, "-S"), ()) if device == "cpu" else (ISOLATED, (device,))
         try:
             self._child = subprocess.Popen(
                 command("harness.agent.telemetry.sampler", *arguments, options=options),

@@ -67,7 +67,10 @@ EXPORT CUresult cuDeviceGetName(char *name, int length, int device)
 EXPORT CUresult cuDeviceGetUuid_v2(unsigned char *uuid, int device)
 {
     ENTER(NEED_INIT)
-    uuid_of(device, uuid);
+    if (planted.mig > 0)
+        instance_uuid_of(device, uuid); /* the only one that CUDA shows */
+    else
+        uuid_of(device, uuid);
     return leave(&call, checked(device));
 }
 

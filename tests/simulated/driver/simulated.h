@@ -82,6 +82,7 @@
     X(temperature_c, 50, 0, 200)                                                                                       \
     X(utilization, 0, 0, 100)  /* percent */                                                                           \
     X(throttle, 0, 0, 1e9)     /* the bit mask of clock event reasons */                                               \
+    X(throttled_device, -1, -1, 7) /* the one that has them; -1: every device */                                       \
     X(pcie_gen, 3, 1, 9)                                                                                               \
     X(pcie_width, 8, 1, 32)                                                                                            \
     X(max_pcie_gen, 4, 1, 9)                                                                                           \
@@ -130,8 +131,9 @@ enum fault fault_of(const char *function, int *number);
 /* Do what FAULT_CRASH or FAULT_HANG say: does not return. */
 void fault_strike(enum fault fault);
 
-/* The 16 bytes of a device's UUID: readable as text. */
+/* The 16 bytes of a device's UUID, or of its one MIG instance: readable as text. */
 void uuid_of(int device, unsigned char *uuid);
+void instance_uuid_of(int device, unsigned char *uuid);
 /* The name of every device. It contains "Simulated" whatever was planted. */
 void name_of(char *name, size_t size);
 
