@@ -166,6 +166,13 @@ class Device:
         self.driver.call("cuDeviceGetUuid_v2", ctypes.byref(uuid), self.handle)
         return f"GPU-{UUID(bytes=bytes(uuid.bytes))}"
 
+    @property
+    def bus_id(self) -> str:
+        """Its address on the PCI bus as Linux writes it, `0000:3b:00.0`; under MIG that of the whole GPU."""
+        text = ctypes.create_string_buffer(32)
+        self.driver.call("cuDeviceGetPCIBusId", text, len(text), self.handle)
+        return text.value.decode("ascii", "replace").lower()
+
     def reaches(self, other: Device) -> bool:
         """Whether this GPU can use the other's memory itself (peer to peer)."""
         return bool(self.driver.number("cuDeviceCanAccessPeer", self.handle, other.handle))

@@ -46,9 +46,12 @@ def run_fma_device(context: Context) -> Outcome:
     with device_chain(context) as chain:
         values = tuple(_chains(chain, context))
         metric = Metric(name="device_fma_seconds", unit="s", better="lower", samples=values, warmup=1)
-        timed = chain.cuda.loops.timed
-        versions = {**timed.versions, **chain.versions}
-    return Outcome(metrics=(metric, *instrument(timed)), versions=versions, warnings=timed.warnings)
+        cuda, timed = chain.cuda, chain.cuda.loops.timed
+        return Outcome(
+            metrics=(metric, *instrument(timed)),
+            versions={**timed.versions, **cuda.versions},
+            warnings=(*timed.warnings, *cuda.place.warnings),
+        )
 
 
 def run_delay(context: Context) -> Outcome:

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from harness.agent import cuda_types as types
 from harness.agent import ptx
 from harness.agent.cuda import Device, open_driver
-from harness.agent.cuda_loops import cuda_loops
-from harness.agent.cuda_session import Session, ordinal
+from harness.agent.cuda_session import ordinal, session
+from harness.agent.gpu_node import beside
 from harness.agent.sampling import timed
 from harness.agent.task import Context, Outcome, Task
 
@@ -39,12 +39,12 @@ def run_context(context: Context) -> Outcome:
     with _private_cache():
         started, driver = timed(open_driver)
         seconds: dict[str, list[float]] = {"init_seconds": [started]}
-        for done in range(1, total + 1):
-            for name, value in _one_context(driver.device(ordinal(context)), done).items():
-                seconds.setdefault(name, []).append(value)
-            context.progress(done, total, "contexts")
-    with driver.device(ordinal(context)).context() as gpu:
-        cuda = Session(gpu, cuda_loops(driver))
+        with beside(driver.device(ordinal(context))):
+            for done in range(1, total + 1):
+                for name, value in _one_context(driver.device(ordinal(context)), done).items():
+                    seconds.setdefault(name, []).append(value)
+                context.progress(done, total, "contexts")
+    with session(context) as cuda:
         metrics = [cuda.metric(name, each, warmup=min(1, len(each) - 1)) for name, each in seconds.items()]
         first = [cuda.metric(name, seconds[repeated][:1]) for repeated, name in FIRST.items()]
         return cuda.outcome([*first, *metrics])

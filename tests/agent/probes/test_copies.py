@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
-from harness.agent import host_memory
+from harness.agent import gpu_node, host_memory
+from harness.agent.cpus import NODES, usable_cpus
 from harness.agent.cuda_errors import CudaError
+from harness.agent.gpu_node import SLOTS
 from harness.agent.helper import NativeHelper
 from harness.agent.probes import copies_bandwidth, copies_gated, copies_paths
 from harness.agent.probes.copies_overlap import hidden
@@ -17,6 +20,7 @@ from harness.agent.probes.copies_paths import CopyError, sizes
 from harness.agent.task import Unavailable, Unsupported, find
 from tests.agent.conftest import Plant
 from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, curve, least, metric, names
+from tests.agent.trees import tree
 
 KIB, MIB = 2**10, 2**20
 COMMON = {"driver_call_seconds", *INSTRUMENT}
@@ -212,6 +216,33 @@ def test_the_gate_keeps_the_drivers_path_out(
     path = least(outcome, "driver_path_seconds", direction="h2d", bytes=4)
     tolerance = 0.05 if loop == "native" else 0.2  # the interpreter's part
     assert path == pytest.approx(1e-6 * submit_us, rel=tolerance)
+
+
+@pytest.mark.parametrize("gbps", [0.5, 1.0])
+def test_a_host_of_two_nodes_is_measured_from_the_gpus_own(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gbps: float
+) -> None:
+    """From the other node copies take ten times as long: every sample must have been submitted beside the GPU."""
+    first, last = usable_cpus()[0], usable_cpus()[-1]
+    nodes = {f"{NODES}/online": "0-1", f"{NODES}/node0/cpulist": f"{last}", f"{NODES}/node1/cpulist": f"{first}"}
+    files = tree(tmp_path, {**nodes, f"{SLOTS}/0000:01:00.0/numa_node": "1"})
+    monkeypatch.setattr(gpu_node, "Files", lambda: files)
+    plant(near_cpu=first, far=0.1, h2d_gbps=gbps, h2d_latency_ns=1000)
+    outcome = run_on_gpu("copies.gated", **GATED)
+    row = metric(outcome, "gated_seconds", direction="h2d", bytes=MIB, copies=copies_gated.ROW)
+    assert max(row.samples) == pytest.approx(1e-6 + MIB / (gbps * 1e9), rel=0.05)
+    assert outcome.versions["gpu_numa_node"] == "1"
+
+
+def test_a_node_that_is_not_known_is_told(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = tree(tmp_path, {f"{NODES}/online": "0-1", f"{SLOTS}/0000:01:00.0/numa_node": "-1"})
+    monkeypatch.setattr(gpu_node, "Files", lambda: files)
+    plant()
+    outcome = run_on_gpu("copies.gated", **{**GATED, "max_bytes": 256, "samples": 3})
+    assert outcome.versions["gpu_numa_node"] == "nothing was bound: the system says -1"
+    assert any("copies may differ from one invocation to the next" in warning for warning in outcome.warnings)
 
 
 @pytest.mark.parametrize("submission_us", [100, 200])

@@ -55,6 +55,8 @@
     X(peer_gbps, 1, 1e-6, 1e6)                                                                                         \
     X(pageable_h2d_gbps, 0.8, 1e-6, 1e6)                                                                               \
     X(pageable_d2h_gbps, 0.6, 1e-6, 1e6)                                                                               \
+    X(near_cpu, -1, -1, 1e5) /* the one beside the devices; -1: every one is */                                        \
+    X(far, 1, 1e-3, 1)       /* factor on the bandwidth of host copies submitted on another */                         \
     X(duplex, 1, 1e-3, 1)   /* factor on both bandwidths while both directions run */                                  \
     X(overlap, 1, 0, 1)     /* share of a copy or of compute, whichever is shorter, that hides behind the other */     \
     X(peer, 0, 0, 1)        /* whether devices reach one another's memory */                                           \
@@ -152,6 +154,7 @@ void clock_restart(void);
 void lock(void);
 void unlock(void);
 void yield(void);
+int current_cpu(void);
 void sleep_ns(double nanoseconds);
 void *pages_new(size_t bytes); /* page-aligned; NULL where there are none */
 void pages_free(void *pages);
