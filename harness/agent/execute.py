@@ -61,7 +61,8 @@ def _found(spec: CellSpec) -> Task:
 def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
     """Return the task's parameters: the defaults, overridden by the specification.
 
-    Raises an error that names the parameter if the task does not declare it or its default has another type.
+    Raises an error that names the parameter if the task does not declare it, its default has another type, or the value
+    is beyond its limits.
     """
     for name, value in spec.params.items():
         if name not in task.params:
@@ -71,6 +72,10 @@ def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
         default = task.params[name]
         if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
             msg = f"{spec.entry}: parameter {name}: {type(default).__name__} is expected, not {value!r}"
+            raise _WrongSpecError(msg)
+        expected = task.refusal(name, value)
+        if expected:
+            msg = f"{spec.entry}: parameter {name}: {expected}, not {value!r}"
             raise _WrongSpecError(msg)
     return {**task.params, **spec.params}
 

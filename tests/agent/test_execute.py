@@ -86,6 +86,7 @@ def test_a_sample_that_is_not_finite_fails_the_cell(make_spec: MakeSpec, value: 
         ({"samples": 2.5}, "fake.good: parameter samples: int is expected, not 2.5"),
         ({"samples": True}, "fake.good: parameter samples: int is expected, not True"),
         ({"value": "4KiB"}, "fake.good: parameter value: float is expected, not '4KiB'"),
+        ({"samples": 0}, "fake.good: parameter samples: a number at least 1 is expected, not 0"),
     ],
 )
 def test_wrong_parameters_fail_with_what_is_right(make_spec: MakeSpec, params: dict[str, object], reason: str) -> None:

@@ -92,6 +92,7 @@ ALLOCATION = Task(
         "pinned_block": 2**26,
         "pinned_share": 0.25,
     },
+    limits={"pinned_share": (0, 1)},
     devices=("cuda",),
     seconds=10.0,
 )

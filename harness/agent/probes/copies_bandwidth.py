@@ -35,7 +35,7 @@ from harness.agent.probes.copies_paths import (
     pace,
     sizes,
 )
-from harness.agent.task import Context, Outcome, Task
+from harness.agent.task import SEVERAL, Context, Outcome, Task
 
 WARMUP = 1
 
@@ -152,6 +152,7 @@ BANDWIDTH = Task(
     summary="Copies up, down, on the device and both ways at once, from pinned and pageable memory, by size.",
     run=run_bandwidth,
     params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.1},
+    limits={"growth": SEVERAL},
     devices=("cuda",),
     seconds=15.0,
 )

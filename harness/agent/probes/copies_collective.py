@@ -13,7 +13,7 @@ from harness.agent.collective import Group, all_reduce
 from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Metric, Scalar
 from harness.agent.probes.copies_paths import sizes
-from harness.agent.task import Context, Outcome, Task, Unavailable
+from harness.agent.task import SEVERAL, Context, Outcome, Task, Unavailable
 
 CPU_RANKS = 2
 
@@ -62,6 +62,7 @@ COLLECTIVE = Task(
     summary="All-reduce of torch.distributed: gloo between two processes, NCCL between GPUs.",
     run=run_collective,
     params={"max_bytes": 2**24, "growth": 16, "samples": 50, "warmup": 5},
+    limits={"growth": SEVERAL},
     frameworks=("torch",),
     devices=("cpu", "cuda"),
     seconds=8.0,

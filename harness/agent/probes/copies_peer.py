@@ -15,7 +15,7 @@ from harness.agent.cuda_operations import Kind, Operation
 from harness.agent.cuda_session import Session, session
 from harness.agent.messages import Metric
 from harness.agent.probes.copies_paths import bandwidths, largest, latency, measured, sizes
-from harness.agent.task import Context, Outcome, Task, Unavailable
+from harness.agent.task import SEVERAL, Context, Outcome, Task, Unavailable
 
 WARMUP = 1
 STAGED = "these GPUs have no peer access here (nvidia-smi topo -p2p r): the driver copied through the host's memory"
@@ -97,6 +97,7 @@ PEER = Task(
     summary="Copies from one GPU to another and back, by size; through the host where there is no peer access.",
     run=run_peer,
     params={"max_bytes": 2**28, "growth": 4, "samples": 100, "point_seconds": 0.1},
+    limits={"growth": SEVERAL},
     devices=("cuda",),
     seconds=6.0,
 )
