@@ -6,20 +6,23 @@ says nothing: where a metric has sizes, one fixed size speaks, large enough for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from harness.analysis.frame import dims_text
+
 T = TypeVar("T")
+Point = tuple[T, Mapping[str, Any]]  # with its dims
 Described = Callable[[T], tuple[str, Mapping[str, Any]]]  # metric and dims
 
 
 @dataclass(frozen=True)
 class Primary:
-    """A metric, and the dims at which it speaks; its other dims (direction, location) all count."""
+    """A metric, and the size at which it speaks; its other dims (direction, location) all count."""
 
     metric: str
-    dims: Mapping[str, object] = field(default_factory=dict)
+    size: Mapping[str, int] = field(default_factory=dict)  # one dim, or none
 
 
 STEP = "step_seconds"
@@ -61,14 +64,27 @@ PRIMARY: Mapping[str, Primary] = {
 def primary_of(task: str, found: Sequence[T], describe: Described[T]) -> list[T]:
     """Return those of a task's quantities, on one platform, that speak for it.
 
-    Where nothing was measured at the fixed size, every size speaks; where not even the metric is there (another
-    version's task, a loop that this platform lacks), the first metric in the order of its name.
+    A curve that ends before the fixed size (a limit on pinned memory) speaks by its largest. Where the metric is not
+    there (another version's task, a loop that this platform lacks), the first in the order of names speaks.
     """
     wanted = PRIMARY.get(task.partition("[")[0], WORKLOAD)
     described = [(each, *describe(each)) for each in found]
-    at_all = [(each, dims) for each, metric, dims in described if metric == wanted.metric]
-    if at_all:
-        fixed = [each for each, dims in at_all if wanted.dims.items() <= dims.items()]
-        return fixed or [each for each, _ in at_all]
+    measured = [(each, dims) for each, metric, dims in described if metric == wanted.metric]
+    if measured:
+        return [_at(curve, wanted.size) for curve in _curves(measured, wanted.size)]
     first = min((metric for _, metric, _ in described), default="")
     return [each for each, metric, _ in described if metric == first]
+
+
+def _curves(measured: Sequence[Point[T]], size: Mapping[str, int]) -> Iterable[Sequence[Point[T]]]:
+    """Put together what differs in nothing but size."""
+    curves: dict[str, list[Point[T]]] = {}
+    for each, dims in measured:
+        others = {name: value for name, value in dims.items() if name not in size}
+        curves.setdefault(dims_text(others), []).append((each, dims))
+    return curves.values()
+
+
+def _at(curve: Sequence[Point[T]], size: Mapping[str, int]) -> T:
+    fixed = [each for each, dims in curve if size.items() <= dims.items()]
+    return fixed[0] if fixed else max(curve, key=lambda point: [point[1].get(name, 0) for name in size])[0]

@@ -35,7 +35,13 @@ def test_a_copy_speaks_at_one_size_in_all_its_directions() -> None:
     others: list[Described] = [("copy_seconds", {"direction": "h2d", "bytes": 2**28})]
     everything = [*others, *(each for size in sizes.values() for each in size)]
     assert speaking("copies.bandwidth", *everything) == sizes[2**28]
-    assert speaking("copies.bandwidth", *others, *sizes[2**26]) == sizes[2**26], "where memory ends before"
+
+
+def test_a_curve_that_ends_before_speaks_by_its_largest() -> None:
+    """Pinned memory may have a limit where pageable memory has none: both must be in the headline."""
+    pageable = [("copy_bandwidth", {"memory": "pageable", "bytes": size}) for size in (2**24, 2**28)]
+    pinned = [("copy_bandwidth", {"memory": "pinned", "bytes": size}) for size in (2**26, 2**24)]
+    assert speaking("copies.bandwidth", *pageable, *pinned) == [pageable[1], pinned[0]]
 
 
 @pytest.mark.parametrize("task", ["copies.bandwidth", "another.task"])
