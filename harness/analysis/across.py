@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
-from harness.analysis.confounders import CONTROL, judge_control
+from harness.analysis.confounders import Controls
 from harness.analysis.estimate import LEVEL, Estimate, Values, geometric_mean, verdict
 from harness.analysis.frame import dims_of, frame, medians
 from harness.analysis.model import Comparison
@@ -61,8 +61,9 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
         for quantity, values in sorted(other[platform].items())
         if quantity in one[platform] and quantity.metric not in DESCRIPTIVE
     ]
-    controls = [estimate for _, quantity, estimate in found if quantity.task.partition("[")[0] == CONTROL]
-    control = judge_control(controls)
+    controls = Controls()
+    for _, quantity, estimate in found:
+        controls.add(quantity.task, quantity.metric, estimate)
     unlike = _differences(before, after)
     boots = TWO_RUNS if same_boot else TWO_BOOTS
     return tuple(
@@ -82,8 +83,12 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
             paired=False,
             noise_floor=None,
             mde=None,
-            comparable=control.comparable and (quantity.task, quantity.stack) not in unlike,
-            confounders=(*control.remarks, *unlike.get((quantity.task, quantity.stack), ()), boots),
+            comparable=controls.judge(quantity.device).comparable and (quantity.task, quantity.stack) not in unlike,
+            confounders=(
+                *controls.judge(quantity.device).remarks,
+                *unlike.get((quantity.task, quantity.stack), ()),
+                boots,
+            ),
             baseline_value=geometric_mean(_values(one[platform][quantity])),
             platform_value=geometric_mean(_values(other[platform][quantity])),
         )

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from harness.agent.messages import CellResult
-from harness.analysis.confounders import CONTROL, Control, SoftwareDifferences, judge_control
+from harness.analysis.confounders import Control, Controls, SoftwareDifferences
 from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, verdict
 from harness.analysis.frame import frame, frame_of, medians
 from harness.analysis.model import Comparison
 from harness.analysis.pairing import Pair, arms, pairs
+from harness.analysis.primary import primary_of
 from harness.results.bundle import Bundle, Manifest, read
 
 # Kept, never compared: what the instrument costs, how far it was let go, and the times of copies whose size was chosen
 # to last equally long everywhere (copies.overlap: their ratio is the finding).
 DESCRIPTIVE = frozenset(
     ("clock_seconds", "call_seconds", "pinned_reached_bytes", "alone_seconds", "compute_seconds", "overlapped_seconds")
-)
-# Too few values to steer a run by: one an invocation.
-ONCE_AN_INVOCATION = frozenset(
-    (
-        *("startup_seconds", "import_seconds", "init_seconds", "copy_latency_seconds", "copy_bandwidth"),
-        *("launch_intercept_seconds", "launch_slope_seconds", "graph_intercept_seconds", "graph_slope_seconds"),
-        *("peer_latency_seconds", "peer_bandwidth"),
-    )
 )
 
 
@@ -54,7 +47,7 @@ def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple
             estimate,
             baseline=baseline,
             level=level,
-            control=controls[pair.platform],
+            control=controls[pair.platform].judge(pair.quantity.device),
             software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
         )
         for pair, estimate in zip(found, estimates, strict=True)
@@ -94,16 +87,24 @@ def settled_in(folder: Path, cells: Collection[str], precision: float, block: in
 def settled(
     invocations: Sequence[CellResult], *, task: str, baseline: str, precision: float, level: float = LEVEL
 ) -> bool:
-    """Say whether every platform's interval of every metric of `task` is narrower than ±`precision`.
+    """Say whether every platform's interval of the primary metric of `task` is narrower than ±`precision`.
 
-    The half width of the interval on the log scale must be below `precision` (0.02 = 2%). Metrics that describe the
-    instrument (`clock_seconds`, `call_seconds`) or have one value an invocation (`startup_seconds`, `import_seconds`)
-    don't count. A task with nothing to compare is settled: more blocks would change nothing.
+    The half width of the interval on the log scale must be below `precision` (0.02 = 2%). The other metrics are
+    measured as long and are as wide as they come out (see `primary`). A task with nothing to compare is settled: more
+    blocks would change nothing.
     """
     samples = frame_of(result for result in invocations if result.task == task)
-    ignored = DESCRIPTIVE | ONCE_AN_INVOCATION
-    found = [pair for pair in pairs(arms(medians(samples)), baseline) if pair.quantity.metric not in ignored]
-    return all(_half_width(estimated(pair, level)) < precision for pair in found)
+    found = [pair for pair in pairs(arms(medians(samples)), baseline) if pair.quantity.metric not in DESCRIPTIVE]
+    steering = [
+        pair
+        for name in dict.fromkeys(pair.platform for pair in found)
+        for pair in primary_of(task, [each for each in found if each.platform == name], _described)
+    ]
+    return all(_half_width(estimated(pair, level)) < precision for pair in steering)
+
+
+def _described(pair: Pair) -> tuple[str, Mapping[str, object]]:
+    return pair.quantity.metric, pair.dims
 
 
 def estimated(pair: Pair, level: float) -> Estimate:
@@ -111,13 +112,12 @@ def estimated(pair: Pair, level: float) -> Estimate:
     return paired(pair.baseline, pair.values, better=pair.quantity.better, level=level)
 
 
-def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Control]:
-    """Return for each platform what the control probe says about it against the baseline."""
-    measured: dict[str, list[Estimate]] = {pair.platform: [] for pair in found}
+def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Controls]:
+    """Return for each platform what the control probes say about it against the baseline."""
+    controls = {pair.platform: Controls() for pair in found}
     for pair, estimate in zip(found, estimates, strict=True):
-        if pair.quantity.task.partition("[")[0] == CONTROL:
-            measured[pair.platform].append(estimate)
-    return {platform: judge_control(answers) for platform, answers in measured.items()}
+        controls[pair.platform].add(pair.quantity.task, pair.quantity.metric, estimate)
+    return controls
 
 
 def _comparison(

@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from harness.analysis.document import CapabilityRecord, ClaimRecord, DistributionRecord, Document
+from harness.analysis.primary import STEP
 from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
 from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
 from harness.report.facts import environment, values
-from harness.report.table import STEP, fair, finding, forest_rows, lead, table, telling_dims
+from harness.report.table import fair, finding, forest_rows, lead, table, telling_dims
 from harness.report.words import LEGEND, clean, dims_words
 
 FEW_BLOCKS = 5

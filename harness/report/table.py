@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from harness.analysis.document import ComparisonRecord
 from harness.analysis.estimate import margin
+from harness.analysis.primary import STEP, primary_of
 from harness.report.charts import ForestRow
 from harness.report.context import Finding, Row, Table
 from harness.report.format import Estimate, Quantity
@@ -16,16 +18,6 @@ MOST_ROWS = 600
 MOST_NOTES = 60
 MOST_FORESTS = 6
 MOST_FOREST_ROWS = 20  # of one platform
-PRIMARY = {  # where it is not the first metric that a task reports, in the order of their names
-    "copies.bandwidth": "copy_bandwidth",
-    "driver.launch": "launch_slope_seconds",
-    "driver.graph": "graph_slope_seconds",
-    "storage.prefetch": "read_bandwidth",
-    "storage.random": "read_iops",
-    "storage.sequential": "read_bandwidth",
-    "storage.small_files": "open_read_seconds",
-}
-STEP = "step_seconds"
 
 Telling = Mapping[tuple[str, str], set[str]]  # (task, metric) → names of dims
 
@@ -36,22 +28,17 @@ def estimate(record: ComparisonRecord) -> Estimate:
     return Estimate(record["slowdown"], low, high)
 
 
-def entry(record: ComparisonRecord) -> str:
-    """`storage.small_files` of `storage.small_files[files=2000]`."""
-    return record["task"].partition("[")[0]
-
-
 def primary(records: Iterable[ComparisonRecord]) -> list[ComparisonRecord]:
-    """One metric a task: `step_seconds` of workloads, PRIMARY or the first of probes. Workloads first, control last."""
-    chosen: dict[tuple[str, str, str], str] = {}
-    listed = list(records)
-    for record in listed:
-        key = (record["platform"], record["stack"], record["task"])
-        chosen.setdefault(key, record["metric"])
-        if record["metric"] in (STEP, PRIMARY.get(entry(record))):
-            chosen[key] = record["metric"]
-    kept = [r for r in listed if chosen[r["platform"], r["stack"], r["task"]] == r["metric"]]
+    """What speaks for each task on each platform (`harness.analysis.primary`). Workloads first, control last."""
+    groups: dict[tuple[str, str, str], list[ComparisonRecord]] = {}
+    for record in records:
+        groups.setdefault((record["platform"], record["stack"], record["task"]), []).append(record)
+    kept = [record for (_, _, task), group in groups.items() for record in primary_of(task, group, _described)]
     return sorted(kept, key=_importance)
+
+
+def _described(record: ComparisonRecord) -> tuple[str, Mapping[str, Any]]:
+    return record["metric"], record["dims"]
 
 
 def _importance(record: ComparisonRecord) -> int:

@@ -101,6 +101,7 @@ def test_a_sample_that_is_not_finite_fails_the_cell(make_spec: MakeSpec, value: 
         ({"samples": 2.5}, "fake.good: parameter samples: int is expected, not 2.5"),
         ({"samples": True}, "fake.good: parameter samples: int is expected, not True"),
         ({"value": "4KiB"}, "fake.good: parameter value: float is expected, not '4KiB'"),
+        ({"samples": 0}, "fake.good: parameter samples: a number at least 1 is expected, not 0"),
     ],
 )
 def test_wrong_parameters_fail_with_what_is_right(make_spec: MakeSpec, params: dict[str, object], reason: str) -> None:
@@ -151,11 +152,23 @@ def test_a_throttled_gpu_is_a_warning_and_the_samples_stay(
 
 
 def test_a_sampler_that_crashes_costs_the_samples_alone(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.agent.telemetry.child.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
+    monkeypatch.setattr("harness.agent.own_process.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
     result = run(make_spec())
 
     assert (result.status, result.warnings) == ("ok", ("one line",))
     assert result.telemetry["samples"] == {"error": "the sampler crashed (signal 11)"}
+
+
+def test_a_result_does_not_say_who_the_user_is(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setenv("USERPROFILE", "/home/alice")
+    result = run(make_spec("fake.person"))
+
+    assert (result.status, result.reason) == ("failed", "RuntimeError: ~/data is not there")
+    assert "~/data is not there" in (log := capfd.readouterr().err)
+    assert "alice" not in log
 
 
 def test_one_line_keeps_the_words() -> None:

@@ -123,17 +123,18 @@ def _mbw() -> Values:
 
 # copies.bandwidth: of a GPU
 
+COPIED = 2**28  # bytes; one of the probe's sizes
 TESTS = {"h2d": "host_to_device_memcpy_ce", "d2h": "device_to_host_memcpy_ce"}
 
 
 def _copies() -> Values:
-    done = result("copies.bandwidth", device="cuda:0")
-    rates = {way: value(done, "copy_bandwidth", direction=way, memory="pinned") for way in TESTS}
+    done = result("copies.bandwidth", {"max_bytes": COPIED}, device="cuda:0")
+    rates = {way: value(done, "copy_bandwidth", direction=way, memory="pinned", bytes=COPIED) for way in TESTS}
     return {f"copy_bandwidth {way}": rate for way, rate in rates.items()}
 
 
 def _nvbandwidth() -> Values:
-    printed = tools.run(["nvbandwidth", "--json", "-t", *TESTS.values()])
+    printed = tools.run(["nvbandwidth", "--json", "--bufferSize", str(COPIED // MIB), "-t", *TESTS.values()])
     return {f"copy_bandwidth {way}": tools.nvbandwidth_rate(printed, test) for way, test in TESTS.items()}
 
 

@@ -11,8 +11,6 @@
     X(nvmlDeviceGetPowerManagementLimit, unsigned, power_limit_mw)                                                     \
     X(nvmlDeviceGetPowerManagementDefaultLimit, unsigned, power_limit_mw)                                              \
     X(nvmlDeviceGetEnforcedPowerLimit, unsigned, power_limit_mw)                                                       \
-    X(nvmlDeviceGetCurrentClocksEventReasons, unsigned long long, throttle)                                            \
-    X(nvmlDeviceGetCurrentClocksThrottleReasons, unsigned long long, throttle)                                         \
     X(nvmlDeviceGetCurrPcieLinkGeneration, unsigned, pcie_gen)                                                         \
     X(nvmlDeviceGetCurrPcieLinkWidth, unsigned, pcie_width)                                                            \
     X(nvmlDeviceGetMaxPcieLinkGeneration, unsigned, max_pcie_gen)                                                      \
@@ -49,6 +47,19 @@ ANSWERS(ANSWER)
         return leave(planted.setting < 0 ? NVML_ERROR_NOT_SUPPORTED : NVML_SUCCESS);                                   \
     }
 PAIRS(PAIR)
+
+/* ---- what may be so of one device alone ---- */
+
+#define REASONS(function)                                                                                              \
+    EXPORT nvmlReturn function(const struct gpu *gpu, unsigned long long *reasons)                                     \
+    {                                                                                                                  \
+        ENTER_GPU(gpu)                                                                                                 \
+        bool meant = planted.throttled_device < 0 || (int)planted.throttled_device == gpu->index;                      \
+        *reasons = meant ? (unsigned long long)planted.throttle : 0;                                                   \
+        return leave(NVML_SUCCESS);                                                                                    \
+    }
+REASONS(nvmlDeviceGetCurrentClocksEventReasons)
+REASONS(nvmlDeviceGetCurrentClocksThrottleReasons)
 
 /* ---- values with a parameter, and structures ---- */
 
