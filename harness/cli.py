@@ -215,13 +215,12 @@ def _begin(arguments: argparse.Namespace) -> Run:
     from harness.matrix.load import load
     from harness.runner import run as runs
 
-    root = arguments.matrix.resolve().parent
     if arguments.resume is not None:
         given = [name for name in ("profile", "platform", "task", "seed") if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on as the run began, so --{given[0]} does not go with it", "Leave it out")
-        return runs.resumed(arguments.resume, root=root, results=arguments.results)
-    matrix = load(arguments.matrix)
+        return runs.resumed(arguments.resume, file=arguments.matrix, results=arguments.results)
+    matrix, root = load(arguments.matrix), arguments.matrix.resolve().parent
     return runs.new(matrix, root=root, selection=_selection(arguments), results=arguments.results, seed=arguments.seed)
 
 

@@ -28,6 +28,9 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                       "baseline_value": 0.0101, "platform_value": 0.0104}],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80}],
+     "unmatched": [{"platform": "docker", "baseline": "native", "task": "memory.bandwidth",
+                    "metric": "triad_bandwidth", "stack": "driver", "device": "cpu", "quantities": 1,
+                    "platform_only": {}, "baseline_only": {"threads": [8]}, "reason": "threads 8 on native alone"}],
      "attribution": [],
      "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "evidence": []}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
@@ -90,6 +93,21 @@ class DistributionRecord(TypedDict):
     blocks: list[int]
     medians: list[float]
     samples: int  # steady samples behind the medians
+
+
+class UnmatchedRecord(TypedDict):
+    """Quantities of one task's metric that one side alone has (`harness.analysis.model.Unmatched`)."""
+
+    platform: str
+    baseline: str
+    task: str
+    metric: str
+    stack: str
+    device: str
+    quantities: int  # left out, on both sides
+    platform_only: dict[str, list[Scalar | None]]  # dim → values that the platform alone has; null is without the dim
+    baseline_only: dict[str, list[Scalar | None]]
+    reason: str
 
 
 class ClaimRecord(TypedDict):
@@ -161,6 +179,7 @@ class Document(TypedDict):
     headlines: list[HeadlineRecord]
     comparisons: list[ComparisonRecord]
     distributions: list[DistributionRecord]
+    unmatched: list[UnmatchedRecord]
     attribution: list[Any]
     claims: list[ClaimRecord]
     capabilities: list[CapabilityRecord]
@@ -182,6 +201,7 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "headlines": [_headline(name, comparisons) for name in analysis.platforms if name != analysis.baseline],
         "comparisons": comparisons,
         "distributions": [cast("DistributionRecord", _plain(asdict(each))) for each in analysis.distributions],
+        "unmatched": [cast("UnmatchedRecord", asdict(each)) for each in analysis.unmatched],
         "attribution": list(analysis.attribution),
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
         "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],

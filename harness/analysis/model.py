@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -63,6 +63,26 @@ class Capability:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unmatched:
+    """Quantities of one task's metric that one side alone has, so that there is no ratio of them.
+
+    `platform_only` and `baseline_only` are the values, by dim, that only they have; None is a quantity without that
+    dim. `quantities` counts those left out, on both sides.
+    """
+
+    platform: str
+    baseline: str
+    task: str
+    metric: str
+    stack: str
+    device: str
+    quantities: int
+    platform_only: Mapping[str, Sequence[Any]]
+    baseline_only: Mapping[str, Sequence[Any]]
+    reason: str  # what only one side has, in words
+
+
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
     """Per-invocation medians of one metric on one platform arm, in block order, for the charts."""
 
@@ -88,6 +108,7 @@ class Analysis:
     claims: tuple[Claim, ...]
     capabilities: tuple[Capability, ...]
     distributions: tuple[Distribution, ...]
+    unmatched: tuple[Unmatched, ...] = ()
     attribution: tuple[Any, ...] = ()
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
     warnings: tuple[str, ...] = ()  # about the run as a whole

@@ -74,7 +74,7 @@ def pairs(table: Arms, baseline: str) -> Iterator[Pair]:
     """Yield every quantity of every other platform for which the baseline has a block in common."""
     second = table.get(baseline + SECOND_ARM, {})
     first = table.get(baseline, {})
-    for platform in sorted(set(table) - {baseline, baseline + SECOND_ARM}):
+    for platform in others(table, baseline):
         for quantity, values in sorted(table[platform].items()):
             other = counterpart(quantity, first)
             common = sorted(values.keys() & first.get(other, {}).keys())
@@ -89,6 +89,11 @@ def pairs(table: Arms, baseline: str) -> Iterator[Pair]:
                     first_arm=_pick(first[other], aa),
                     second_arm=_pick(second.get(other, {}), aa),
                 )
+
+
+def others(table: Arms, baseline: str) -> list[str]:
+    """Return the platforms that are compared with the baseline."""
+    return sorted(set(table) - {baseline, baseline + SECOND_ARM})
 
 
 def counterpart(quantity: Quantity, baseline: Mapping[Quantity, Blocks]) -> Quantity:

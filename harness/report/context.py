@@ -145,14 +145,39 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Comparisons of a platform that the table has no room for."""
+
+    platform: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """All comparisons, as far as a page can hold them."""
 
     rows: tuple[Row, ...]
-    left_out: int
+    cuts: tuple[Cut, ...]
     notes: tuple[str, ...]
     platforms: tuple[str, ...]
     marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpaired:
+    """Metrics of a task that have no counterpart, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneSide:
+    """What a platform, or the baseline against it, measured alone."""
+
+    platform: str
+    lines: tuple[Unpaired, ...]
+    left_out: int  # lines beyond those
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +236,7 @@ class Page:
     spread: tuple[Panel, ...]
     legend: tuple[Mark, ...]
     table: Table
+    one_sided: tuple[OneSide, ...]
     gaps: tuple[Gap, ...]
     gaps_left_out: int
     environment: Environment

@@ -11,6 +11,7 @@ from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
 from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
 from harness.report.facts import environment, values
+from harness.report.one_sided import one_sided
 from harness.report.table import fair, finding, forest_rows, lead, table, telling_dims
 from harness.report.words import LEGEND, clean, dims_words
 
@@ -44,6 +45,7 @@ def page(document: Document, assets: Assets) -> Page:
         spread=tuple(_spread(document["distributions"], document["platforms"])),
         legend=LEGEND,
         table=table(document["comparisons"], document["platforms"]),
+        one_sided=tuple(one_sided(document["unmatched"])[:MOST_PLATFORMS]),
         gaps=tuple(gaps[:MOST_GAPS]),
         gaps_left_out=max(len(gaps) - MOST_GAPS, 0),
         environment=environment(document["environments"], document["differences"], document["baseline"]),

@@ -10,11 +10,11 @@ from harness.analysis.document import ComparisonRecord
 from harness.analysis.estimate import margin
 from harness.analysis.primary import STEP, primary_of
 from harness.report.charts import ForestRow
-from harness.report.context import Finding, Row, Table
+from harness.report.context import Cut, Finding, Row, Table
 from harness.report.format import Estimate, Quantity
 from harness.report.words import LEGEND, NOT_COMPARABLE, clean, dims_words, finding_words, mark, metric_words
 
-MOST_ROWS = 600
+MOST_ROWS = 600  # of all platforms; what one does not need is left to the others
 MOST_NOTES = 60
 MOST_FORESTS = 6
 MOST_FOREST_ROWS = 20  # of one platform
@@ -117,21 +117,33 @@ def _forest_row(record: ComparisonRecord, telling: Telling) -> ForestRow:
 
 
 def table(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> Table:
-    """Every comparison, primary ones first, and the confounders as numbered notes."""
+    """Every comparison, primary ones first, and the confounders as numbered notes; each platform is cut by itself."""
     first = primary(records)
     known = {id(record) for record in first}
     ordered = [*first, *(record for record in records if id(record) not in known)]
-    ordered.sort(key=lambda record: platforms.index(record["platform"]))
-    shown = ordered[:MOST_ROWS]
+    groups = {name: [record for record in ordered if record["platform"] == name] for name in platforms}
+    most = share(list(map(len, groups.values())), MOST_ROWS)
+    shown = [record for group in groups.values() for record in group[:most]]
     notes = list(dict.fromkeys(note for record in shown for note in record["confounders"]))[:MOST_NOTES]
     rows = tuple(_row(record, notes) for record in shown)
     return Table(
         rows=rows,
-        left_out=len(records) - len(shown),
+        cuts=tuple(
+            Cut(platform=clean(name, 60), rows=len(group) - most) for name, group in groups.items() if len(group) > most
+        ),
         notes=tuple(clean(note) for note in notes),
         platforms=tuple(dict.fromkeys(row.platform for row in rows)),
         marks=tuple(each for each in LEGEND if any(each in (row.mark, row.comparability) for row in rows)),
     )
+
+
+def share(counts: Sequence[int], most: int) -> int:
+    """Return how many of each group are kept so that all together are `most` at most; at least one."""
+    for number, count in enumerate(ordered := sorted(counts)):
+        left = most - sum(ordered[:number])
+        if count * (len(ordered) - number) > left:
+            return max(1, left // (len(ordered) - number))
+    return max(counts, default=0)
 
 
 def _row(record: ComparisonRecord, notes: Sequence[str]) -> Row:

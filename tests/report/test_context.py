@@ -9,8 +9,10 @@ import jinja2
 import pytest
 
 from harness.analysis.document import Document
-from harness.report import context
+from harness.report import context, table
 from harness.report.build import environment, render
+from harness.report.one_sided import MOST_LINES
+from tests.report.conftest import lonely
 
 
 def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +28,10 @@ def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pyt
     document["run"]["looks"] = 3
     document["run"]["blocks"] = 2
     document["claims"][0]["evidence"] = ["seen"]
+    document["unmatched"] = [
+        lonely("docker", f"task.{number}", "step_seconds", "no block") for number in range(MOST_LINES + 1)
+    ]
+    monkeypatch.setattr(table, "MOST_ROWS", 4)
     document["headlines"][1]["comparison"] = None
     render(document)
     documented = {
