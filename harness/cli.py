@@ -76,9 +76,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, metavar="N", help="of the random order (default: drawn, and recorded)")
     run.add_argument("--report", action="store_true", help="write the report afterwards, into reports/<run id>")
 
-    report = _command(commands, "report", _report, "write index.html and report.json of a bundle")
-    report.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="default: the newest in results/")
+    report = _command(commands, "report", _report, "write index.html and report.json of a bundle, or of several")
+    report.add_argument(
+        "bundles", nargs="*", type=Path, metavar="BUNDLE", help="boots of one machine are merged; default: the newest"
+    )
     report.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: reports/<run id>")
+    _assuring(report)
 
     compare = _command(commands, "compare", _compare, "two bundles, or two platforms of one bundle")
     compare.add_argument("a", metavar="A", help="the baseline: a bundle, or a platform's name")
@@ -89,6 +92,11 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--fail-above", type=_percent, metavar="5%", help="exit 1 if a slowdown's whole interval lies above this"
     )
+
+    merge = _command(commands, "merge", _merge, "several boots of one machine into one bundle")
+    merge.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's folder or zip, or a merged one")
+    merge.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="a zip where it ends in .zip")
+    _assuring(merge)
 
     images = _command(commands, "images", _images, "build the container images that the matrix needs")
     _selecting(images)
@@ -107,6 +115,12 @@ def _command(
     command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     command.set_defaults(command=function)
     return command
+
+
+def _assuring(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--same-machine", action="store_true", help="bundles without a GPU's UUID are of one machine: you know it"
+    )
 
 
 def _selecting(command: argparse.ArgumentParser) -> None:
@@ -293,6 +307,13 @@ def _compare(arguments: argparse.Namespace) -> int:
     for each in above:
         print(f"above {arguments.fail_above:.1%}: {each.task} {each.metric}", file=sys.stderr)
     return 1 if above else 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from harness.results.merge import merge
+
+    print(f"bundle: {merge(arguments.bundles, arguments.output, same=arguments.same_machine)}")
+    return 0
 
 
 def _images(arguments: argparse.Namespace) -> int:
