@@ -269,17 +269,17 @@ def _settled(run: Run) -> Callable[[Sequence[Cell], int], bool]:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from harness.results.bundle import read_manifest
+    from harness.report.build import name_of
 
     bundles = arguments.bundles or [_newest(RESULTS)]
-    _write_report(bundles, arguments.output or REPORTS / read_manifest(bundles[0]).run_id)
+    _write_report(bundles, arguments.output or REPORTS / name_of(bundles), same=arguments.same_machine)
     return 0
 
 
-def _write_report(bundles: Sequence[Path], output: Path) -> None:
+def _write_report(bundles: Sequence[Path], output: Path, *, same: bool = False) -> None:
     from harness.report.build import build
 
-    print(f"report: {build(bundles, output)}")
+    print(f"report: {build(bundles, output, same=same)}")
 
 
 def _newest(results: Path) -> Path:

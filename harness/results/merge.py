@@ -19,11 +19,11 @@ from pathlib import Path
 
 from harness.errors import BundleError, UsageError
 from harness.matrix.cells import SECOND_ARM
-from harness.results.bundle import JOURNAL, Bundle, invocation_name, read
+from harness.results.bundle import JOURNAL, Bundle, invocation_name, read, read_manifest
 from harness.results.decode import decode
-from harness.results.machine import UNPROVEN, difference, machine
+from harness.results.machine import UNPROVEN, Machine, difference, machine
 from harness.results.naming import combined
-from harness.results.records import MAX_COUNT, BootRecord, JournalLine, Manifest
+from harness.results.records import MAX_COUNT, BootRecord, JournalLine, Origin
 from harness.results.store import MANIFEST, Store, is_name, opened, printable
 from harness.results.target import Writer, created
 
@@ -94,6 +94,19 @@ def check_mergeable(sources: Sequence[Source], *, same: bool) -> None:
             raise BundleError(problem, remedy(found))
 
 
+def by_machine(paths: Sequence[Path], *, same: bool = False) -> list[list[Path]]:
+    """Group bundles by the machine that they are of, in the order given."""
+    groups: list[tuple[Machine, list[Path]]] = []
+    for path in paths:
+        here = machine(read_manifest(path))
+        known = next((group for there, group in groups if not difference(there, here, same=same)), None)
+        if known is None:
+            groups.append((here, [path]))
+        else:
+            known.append(path)
+    return [group for _, group in groups]
+
+
 def remedy(found: str) -> str:
     """What to do about a difference between machines."""
     if found == UNPROVEN:
@@ -101,7 +114,7 @@ def remedy(found: str) -> str:
     return "Different machines are never merged; `report` sets them side by side"
 
 
-def merged_id(runs: Sequence[BootRecord | Manifest]) -> str:
+def merged_id(runs: Sequence[Origin]) -> str:
     """Return the run_id of these runs' merged bundle: the same for the same runs."""
     ids = sorted(run.run_id for run in runs)
     return MERGED + hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
