@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
     plan = _command(commands, "plan", _plan, "every cell, runnable or why not, and the expected time")
     _selecting(plan)
     plan.add_argument("--json", action="store_true", help="as JSON")
+    plan.add_argument(
+        "--boots", nargs="*", type=Path, metavar="BUNDLE", help="which boots to make, from these or those in results/"
+    )
+    plan.add_argument("--precision", type=_percent, metavar="2%", help="of --boots; default: the profile's, else 2%%")
+    _assuring(plan)
 
     run = _command(commands, "run", _run, "execute the matrix, leave a bundle")
     _selecting(run)
@@ -170,6 +176,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     from harness.runner.prepare import assess
     from harness.runner.run import expectation
 
+    if arguments.boots is not None:
+        return _plan_boots(arguments)
     plan, work = _planned(arguments, "plan")
     found = assess(plan.cells, work)
     expected = expectation(())
@@ -182,11 +190,49 @@ def _plan(arguments: argparse.Namespace) -> int:
         {"cell": cell.id, "device": cell.device, "runnable": found[cell.id].runnable, "reason": found[cell.id].reason}
         for cell in plan.cells
     ]
-    record = {"profile": plan.profile_name, "cells": rows, "expected_seconds": {"least": least, "most": most}}
+    parts = _parts(arguments)
+    seconds = {"least": least, "most": most}
+    record = {"profile": plan.profile_name, "cells": rows, "expected_seconds": seconds, "boots": parts}
     if arguments.json:
         print(json.dumps(record, indent=2, ensure_ascii=False))
     else:
         _print_plan(plan.profile_name, rows, least, most)
+        _print_parts(parts)
+    return 0
+
+
+def _parts(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    """Return system → the selected platforms that its boots measure, where the matrix needs several systems."""
+    from harness.matrix.load import load
+    from harness.platforms.reach import parts
+
+    matrix = load(arguments.matrix)
+    cells = _selection(arguments).plan(matrix).cells
+    return parts(matrix.platforms, dict.fromkeys(cell.platform for cell in cells))
+
+
+def _print_parts(parts: dict[str, tuple[str, ...]]) -> None:
+    here = {"win32": "windows"}.get(sys.platform, sys.platform)
+    for system, names in parts.items():
+        print(f"{'this boot, of' if system == here else 'a boot of'} {system}, measures: {', '.join(names)}")
+    if parts:
+        print("`plan --boots` proposes how often to boot each; `report` takes all their bundles together")
+
+
+def _plan_boots(arguments: argparse.Namespace) -> int:
+    from random import SystemRandom
+
+    from harness.boots import known_boots, propose
+    from harness.matrix.load import load
+
+    parts = _parts(arguments)
+    if not parts:
+        raise UsageError("plan --boots: one system reaches all the platforms selected", "There is nothing to boot")
+    profile = _selection(arguments).plan(load(arguments.matrix)).profile
+    precision = arguments.precision or profile.precision or 0.02
+    with known_boots(arguments.boots, RESULTS, same=arguments.same_machine) as bundle:
+        proposal = propose(parts, bundle, precision, SystemRandom())
+    print(json.dumps(asdict(proposal), indent=2, ensure_ascii=False) if arguments.json else "\n".join(proposal.lines()))
     return 0
 
 
