@@ -116,6 +116,17 @@ def test_boots_are_merged_and_reported_from_the_command_line(tmp_path: Path) -> 
     assert all(row["paired"] and row["boots"] == [2, 2] for row in json.loads(compared.stdout))
 
 
+def test_a_merged_bundle_is_no_run_to_resume(tmp_path: Path) -> None:
+    project(tmp_path)
+    paths = [write_boot(tmp_path / boot.id, boot) for boot in (linux(1), linux(2))]
+    with merged(paths) as bundle:
+        name = bundle.manifest.run_id
+    merge(paths, tmp_path / "results" / name)
+    done = harness("run", "--resume", name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "was merged of several runs" in one_line_error(done)
+
+
 def test_what_cannot_be_merged_is_one_line_and_status_2(tmp_path: Path) -> None:
     one = write_boot(tmp_path / "one", linux(1))
     other = write_boot(tmp_path / "other", linux(2, gpu="GPU-other"))

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness import __version__
 from harness.analysis.document import ComparisonRecord, Document
-from harness.report.context import Assets, Finding, Subject
-from harness.report.page import subject_of
+from harness.report.context import Assets, Banner, Finding, Subject
+from harness.report.page import alerts, subject_of
 from harness.report.table import finding, telling_dims
 from harness.report.words import clean
 
@@ -33,6 +33,7 @@ class MachineEntry:
     subject: Subject
     baseline: str
     boots: int
+    banners: tuple[Banner, ...]
     entries: tuple[Entry, ...]
 
 
@@ -84,6 +85,7 @@ def _machine(folder: str, document: Document) -> MachineEntry:
         subject=subject_of(document),
         baseline=clean(document["baseline"], 60),
         boots=len({boot["boot_id"] for boot in document["run"]["boots"]}),
+        banners=alerts(document),
         entries=tuple(
             Entry(platform=clean(each["platform"], 60), finding=finding(each, telling), record=each) for each in records
         ),

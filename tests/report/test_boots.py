@@ -115,6 +115,7 @@ def test_machines_are_set_side_by_side(boots: list[Path], tmp_path: Path) -> Non
         full = document_of(page)
         assert all(record in full["comparisons"] for record in machine["headlines"])
         assert {record["baseline"] for record in machine["headlines"]} == {"native"}
+    assert index.read_text(encoding="utf-8").count("A stand-in, not real hardware") == 2, "each machine's own"
     assert "Nothing here compares one machine with another" in index.read_text(encoding="utf-8")
 
 
