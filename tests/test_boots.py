@@ -81,8 +81,8 @@ def test_results_of_this_machine_are_taken_and_no_others(tmp_path: Path) -> None
 def test_plan_says_what_this_boot_measures_and_what_the_others_are_for(tmp_path: Path) -> None:
     project(tmp_path, TWO_SYSTEMS)
     done = harness("plan", "--profile", "both", cwd=tmp_path)
-    assert "this boot, of linux, measures: native" in done.stdout
-    assert "a boot of windows, measures: native, windows" in done.stdout
+    assert "this boot, of linux, is for: native" in done.stdout
+    assert "a boot of windows, is for: native, windows" in done.stdout
     plan = json.loads(harness("plan", "--profile", "both", "--json", cwd=tmp_path).stdout)
     assert plan["boots"] == {"linux": ["native"], "windows": ["native", "windows"]}
 

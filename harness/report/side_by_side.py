@@ -43,16 +43,18 @@ class SideBySide:
 
     title: str
     tool_version: str
+    proven: bool  # that no two of them are one machine
     machines: tuple[MachineEntry, ...]
     assets: Assets
 
 
-def side_by_side(documents: Mapping[str, Document], assets: Assets) -> SideBySide:
+def side_by_side(documents: Mapping[str, Document], *, proven: bool, assets: Assets) -> SideBySide:
     """Compose the page from report.json's documents, by the folder in which each lies."""
     machines = tuple(_machine(folder, document) for folder, document in documents.items())
     return SideBySide(
         title=f"Overhead Matrix: {len(machines)} machines",
         tool_version=__version__,
+        proven=proven,
         machines=machines,
         assets=assets,
     )
