@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.agent.messages import CellResult
+from harness.analysis.boots import boot_warnings, boots
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
 from harness.analysis.compare import DESCRIPTIVE, compare_medians
@@ -33,9 +34,14 @@ def analyse(bundle: Bundle) -> Analysis:
         claims=claims(bundle.manifest, comparisons),
         capabilities=capabilities(bundle),
         distributions=distributions(table),
-        unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE)),
+        unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE, boots(bundle))),
         differences=differences(environments(bundle.manifest)),
-        warnings=(*_warnings(samples, plan), *unusable(table), *_reported(bundle.invocations)),
+        warnings=(
+            *_warnings(samples, plan),
+            *boot_warnings(bundle.manifest),
+            *unusable(table),
+            *_reported(bundle.invocations),
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from harness.analysis.frame import dims_of
 from harness.analysis.model import Unmatched
-from harness.analysis.pairing import HOST_LOCATION, Arms, Blocks, Quantity, counterpart, others
+from harness.analysis.pairing import HOST_LOCATION, ONE_BOOT, Arms, Blocks, BootOf, Quantity, counterpart, others
 
 MOST_VALUES = 6  # of a dim, in a reason
 NO_BLOCK = "no block in which both sides measured it"
@@ -35,7 +35,9 @@ class _Group(NamedTuple):
         return self.task, self.stack, self.device
 
 
-def unmatched(table: Arms, baseline: str, ignored: frozenset[str] = frozenset()) -> Iterator[Unmatched]:
+def unmatched(
+    table: Arms, baseline: str, ignored: frozenset[str] = frozenset(), boot_of: BootOf = ONE_BOOT
+) -> Iterator[Unmatched]:
     """Yield one record for each platform, task and metric of which a part has no counterpart on the other side.
 
     Tasks that one side did not measure at all are left out: their cells say why. So are the metrics in `ignored`.
@@ -46,14 +48,21 @@ def unmatched(table: Arms, baseline: str, ignored: frozenset[str] = frozenset())
         tasks = {group.cell for group in ours} & {group.cell for group in theirs}
         for group in sorted({*ours, *theirs}):
             if group.cell in tasks and group.metric not in ignored:
-                yield from _one_sided(ours.get(group, {}), theirs.get(group, {}), group, platform, baseline)
+                sides = ours.get(group, {}), theirs.get(group, {})
+                yield from _one_sided(*sides, group, boot_of, platform=platform, baseline=baseline)
 
 
 def _one_sided(
-    ours: Mapping[Quantity, Blocks], theirs: Mapping[Quantity, Blocks], group: _Group, platform: str, baseline: str
+    ours: Mapping[Quantity, Blocks],
+    theirs: Mapping[Quantity, Blocks],
+    group: _Group,
+    boot_of: BootOf,
+    *,
+    platform: str,
+    baseline: str,
 ) -> Iterator[Unmatched]:
     partners = {quantity: counterpart(quantity, ours) for quantity in theirs}
-    met = {one: other for one, other in partners.items() if theirs[one].keys() & ours.get(other, {}).keys()}
+    met = {one: other for one, other in partners.items() if _met(theirs[one], ours.get(other, {}), boot_of)}
     wanted = set(met.values())
     dims = _comparable_dims(partners, ours)
     lonely = [dims[one] for one in theirs if one not in met]
@@ -72,6 +81,12 @@ def _one_sided(
         reason=_reason({platform: extra, baseline: missing})
         or _otherwise({platform: theirs, baseline: ours}, met=any(each in ours for each in partners.values())),
     )
+
+
+def _met(values: Blocks, other: Blocks, boot_of: BootOf) -> bool:
+    """Whether both sides are compared: in blocks that they share, or between boots of which they share none."""
+    boots, others_boots = ({boot_of.get(block) for block in side} for side in (values, other))
+    return bool(values.keys() & other.keys()) or (bool(other) and boots.isdisjoint(others_boots))
 
 
 def _reason(sides: Mapping[str, Values]) -> str:

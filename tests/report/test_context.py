@@ -33,6 +33,10 @@ def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pyt
     ]
     monkeypatch.setattr(table, "MOST_ROWS", 4)
     document["headlines"][1]["comparison"] = None
+    document["comparisons"][document["headlines"][0]["comparison"] or 0]["ci95"] = [None, None]
+    render(document)
+    document["run"]["boots"] *= 2
+    document["comparisons"][1]["paired"] = False
     render(document)
     documented = {
         (kind, field.name)
