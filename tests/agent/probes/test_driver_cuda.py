@@ -165,12 +165,16 @@ def test_a_context_costs_what_was_planted(
 def test_the_first_of_a_process_is_a_value_of_its_own(
     run_on_gpu: RunOnGpu, plant: Plant, context_ms: int, jit_ms: int
 ) -> None:
-    plant(first_context_us=1e3 * context_ms, context_create_us=0, first_jit_us=1e3 * jit_ms, jit_us=0, module_load_us=0)
-    outcome = run_on_gpu("driver.context", samples=3)
+    """Planted anew it is a process that has had none: one value each, of which a busy machine spoils some."""
+    outcomes = []
+    for _ in range(8):
+        plant(first_context_us=1e3 * context_ms, first_jit_us=1e3 * jit_ms, context_create_us=0, jit_us=0)
+        outcomes.append(run_on_gpu("driver.context", samples=1))
     for name, milliseconds in (("first_context", context_ms), ("first_jit", jit_ms)):
-        first = metric(outcome, f"{name}_seconds")
-        assert (len(first.samples), first.warmup) == (1, 0)
-        assert first.samples[0] == pytest.approx(1e-3 * milliseconds, rel=0.05)
+        firsts = [metric(outcome, f"{name}_seconds") for outcome in outcomes]
+        assert {(len(first.samples), first.warmup) for first in firsts} == {(1, 0)}
+        assert min(first.samples[0] for first in firsts) == pytest.approx(1e-3 * milliseconds, rel=0.05)
+    outcome = outcomes[0]
     assert metric(outcome, "context_create_seconds").samples[0] == metric(outcome, "first_context_seconds").samples[0]
     assert metric(outcome, "jit_seconds").samples[0] == metric(outcome, "first_jit_seconds").samples[0]
     assert least(outcome, "context_create_seconds") < 1e-3 * context_ms / 2
