@@ -10,6 +10,7 @@ import pytest
 from harness.analysis.primary import PRIMARY, primary_of
 from harness.matrix.tasks import declared
 
+WORKLOADS = ("tf_cnn.", "keras_cnn.", "torch_cnn.", "torch_decode.", "torch_matmul.")
 Described = tuple[str, Mapping[str, Any]]
 
 
@@ -18,7 +19,7 @@ def speaking(task: str, *found: Described) -> list[Described]:
 
 
 def test_every_probe_has_a_metric_that_speaks_for_it() -> None:
-    probes = {name for name in declared() if not name.startswith(("tf_cnn", "torch_cnn", "torch_matmul"))}
+    probes = {name for name in declared() if not name.startswith(WORKLOADS)}
     assert set(PRIMARY) == probes
 
 
