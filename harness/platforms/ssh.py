@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from harness.errors import PlatformError
 from harness.platforms.leftovers import claim, sweep
-from harness.platforms.ssh_errors import ConnectionLostError, failure
+from harness.platforms.ssh_errors import ConnectionLostError, command_failure, connection_failure
 from harness.runner.process import Completed, capture
 
 SSH = "ssh"
@@ -61,8 +62,12 @@ test "$(sha256sum < "$1.$3" | cut -c1-64)" = "$2" || exit 75
 mv -f "$1.$3" "$1"
 """
 CUT_OFF = 75  # of RECEIVE: not everything arrived
-UNPACK = 'set -e; rm -rf "$2"; mkdir -p "$2"; tar -xf "$1" -C "$2"; rm -f "$1"'
+UNPACK = """
+set -e; umask 077; trap 'rm -rf "$1" "$1.d"' EXIT; mkdir "$1.d"; tar -xf "$1" -C "$1.d"
+rm -rf "$2"; mv "$1.d" "$2"
+"""
 DELIVER = 'set -e; sha256sum < "$1" | cut -c1-64; base64 < "$1"'
+DELIVERED = re.compile(r"^([0-9a-f]{64})\n([A-Za-z0-9+/=\n]*)\Z", re.MULTILINE)  # after what a login script may print
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +118,16 @@ class Connection:
                 raise ConnectionLostError(text, "Check the host and the way to it.") from error
             raise
         if done.code == SSH_FAILED:
-            raise failure(self.name, self.target.host, done.stderr)
+            raise connection_failure(self.name, self.target.host, done.stderr)
         return done
 
     def check(self, argv: Sequence[str], *, timeout: float = ANSWER_SECONDS, stdin: Path | None = None) -> str:
         """Run a short program there and return its stdout. Raises PlatformError with what it said if it fails."""
         done = self.run(argv, timeout=timeout, stdin=stdin)
         if done.code != 0:
-            raise failure(self.name, self.target.host, done.stderr or f"{argv[0]} ended with status {done.code}")
+            raise command_failure(
+                self.name, self.target.host, done.stderr or f"{argv[0]} ended with status {done.code}"
+            )
         return done.stdout
 
     def send(self, source: Path, path: str) -> None:
@@ -133,20 +140,22 @@ class Connection:
             text = f"{self.name}: {self.target.host}: {source.name} did not arrive whole"
             raise ConnectionLostError(text, "Check the way to the host.")
         if done.code != 0:
-            raise failure(self.name, self.target.host, done.stderr)
+            raise command_failure(self.name, self.target.host, done.stderr)
 
     def send_folder(self, source: Path, path: str) -> None:
-        """Copy what is in a folder there, as `path`, which is emptied first. Raises PlatformError."""
+        """Copy what is in a folder there, as `path`, in place of what is there. Raises PlatformError."""
+        arrived = f"{path}.{secrets.token_hex(4)}.tar"
         with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as scratch:
             packed = Path(scratch, "folder.tar")
             with tarfile.open(packed, "w") as archive:
                 archive.add(source, arcname=".")
-            self.send(packed, f"{path}.tar")
-        self.check(("sh", "-c", UNPACK, "sh", f"{path}.tar", path), timeout=SEND_SECONDS)
+            self.send(packed, arrived)
+        self.check(("sh", "-c", UNPACK, "sh", arrived, path), timeout=SEND_SECONDS)
 
     def fetch(self, path: str, destination: Path) -> None:
         """Copy a file of at most `MOST_FETCHED` bytes from there. Raises PlatformError, also for a wrong checksum."""
-        digest, _, text = self.check(("sh", "-c", DELIVER, "sh", path), timeout=ANSWER_SECONDS).partition("\n")
+        delivered = DELIVERED.search(self.check(("sh", "-c", DELIVER, "sh", path)))
+        digest, text = delivered.groups() if delivered else ("", "")
         try:
             content = base64.b64decode(text)
         except binascii.Error:
@@ -198,7 +207,7 @@ def resolved(name: str, target: Target) -> dict[str, str]:
             f"{name}: {error.problem}", "Install OpenSSH's client (`apt install openssh-client`)"
         ) from error
     if done.code != 0:
-        raise failure(name, target.host, done.stderr)
+        raise connection_failure(name, target.host, done.stderr)
     return dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
 
 

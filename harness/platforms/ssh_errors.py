@@ -7,6 +7,7 @@ comes out as one line.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.errors import PlatformError
@@ -30,7 +31,8 @@ class Row:
 
 TRY = "`ssh {host}` must work without a question"
 
-TABLE = (
+# What ssh itself says, when it ends with its status 255.
+CONNECTION = (
     # who the host is
     Row(
         pattern=r"REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -118,7 +120,10 @@ TABLE = (
         remedy=f"{TRY}; see the host's sshd log.",
         passing=True,
     ),
-    # commands there
+)
+
+# What a command there says.
+COMMAND = (
     Row(
         pattern=r"No space left on device|Disk quota exceeded|Errno 28",
         problem="the disk is full there",
@@ -137,9 +142,9 @@ TABLE = (
 )
 
 
-def explain(text: str, host: str) -> tuple[Row, str, str] | None:
+def explain(text: str, host: str, table: Iterable[Row]) -> tuple[Row, str, str] | None:
     """Return the row that knows the text, with problem and remedy filled in; None if no row does."""
-    for row in TABLE:
+    for row in table:
         match = re.search(row.pattern, text, re.IGNORECASE)
         if match:
             named = {name: value or "something else" for name, value in match.groupdict().items()} | {"host": host}
@@ -147,16 +152,26 @@ def explain(text: str, host: str) -> tuple[Row, str, str] | None:
     return None
 
 
-def failure(platform: str, host: str, text: str) -> PlatformError:
-    """Return the error that tells the user what ssh said; a ConnectionLostError where waiting may mend it."""
+def connection_failure(platform: str, host: str, text: str) -> PlatformError:
+    """Return the error for what ssh said; a ConnectionLostError where waiting may mend it."""
     said = _last_lines(text)
-    known = explain(text, host)
+    known = explain(text, host, CONNECTION)
     if known is None:
         remedy = f"`ssh {host} true` must work without a question or a word."
         return PlatformError(f"{platform}: ssh to {host} failed: {said or 'it gave no reason'}", remedy)
     row, problem, remedy = known
     kind = ConnectionLostError if row.passing else PlatformError
     return kind(f"{platform}: {host}: {problem} ({said})", remedy)
+
+
+def command_failure(platform: str, host: str, text: str) -> PlatformError:
+    """Return the error for what a command there said."""
+    said = _last_lines(text)
+    known = explain(text, host, COMMAND)
+    if known is None:
+        return PlatformError(f"{platform}: {host}: {said or 'a command failed without a word'}")
+    _, problem, remedy = known
+    return PlatformError(f"{platform}: {host}: {problem} ({said})", remedy)
 
 
 def _last_lines(text: str) -> str:
