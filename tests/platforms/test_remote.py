@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.matrix.model import Remote
-from harness.platforms.remote import RemotePlatform
+from harness import stacks
+from harness.errors import PlatformError
+from harness.matrix.model import Remote, StackConfig
+from harness.platforms import keeper, ssh_host, ssh_job
+from harness.platforms.base import Ending
+from harness.platforms.owner import Owner, boot_id
+from harness.platforms.remote import RemotePlatform, environment
+from harness.platforms.ssh_stack import Installed
+from harness.stacks import Stack
+from tests import wheels
 from tests.platforms.jobs import FakeAgent, Launching, driver_stack, quiet, result
 from tests.platforms.sshd import LoopbackSshd
 
@@ -104,7 +116,11 @@ def test_lines_come_while_the_agent_runs(
     )
     prepared(platform, tmp_path)
     mark = tmp_path / "mark"
-    job = launching.job(on_line=lambda line: mark.write_text(line))
+
+    def write(line: str) -> None:
+        mark.write_text(line)
+
+    job = launching.job(on_line=write)
     assert platform.launch(replace(job, spec=replace(job.spec, task=str(mark)))).exit_code == 0
     assert mark.read_text() == "now"
 
@@ -436,7 +452,8 @@ def test_a_stacks_wheels_are_sent_and_installed_there(
     platform: RemotePlatform, agent: FakeAgent, launching: Launching, tmp_path: Path, work: Path, tiny: Stack
 ) -> None:
     agent.does(
-        "import tiny; answer(answer=tiny.answer, prefix=sys.prefix, pip=bool(__import__('importlib.util').util.find_spec('pip')))"
+        "import tiny, importlib.util\n"
+        "answer(answer=tiny.answer, prefix=sys.prefix, pip=importlib.util.find_spec('pip') is not None)"
     )
     said: list[str] = []
     first = platform.prepare(tiny, said.append)
@@ -463,7 +480,7 @@ def test_an_altered_wheel_there_is_refused(platform: RemotePlatform, work: Path,
     wheel.write_bytes(wheel.read_bytes() + b"altered")
     (environment,) = work.glob("envs/*/complete")
     environment.unlink()
-    with pytest.raises(PlatformError, match="lab: loopback: .*(HASH|hash)"):
+    with pytest.raises(PlatformError, match=r"lab: loopback: .*(HASH|hash)"):
         platform.prepare(tiny, quiet)
 
 
