@@ -109,6 +109,10 @@ class Host:
         """Return where `keep` puts it. Raises PlatformError if the host has not been reached and can't be."""
         return _place(self.reach().root, source, name)
 
+    def send(self, source: Path, path: str) -> None:
+        """Send a file there; a drop meanwhile is waited out. Raises PlatformError."""
+        self._patiently(lambda: self.connection.send(source, path))
+
     def lacking(self, paths: Sequence[str]) -> frozenset[str]:
         """Return those of the paths that are not there."""
         said = self.connection.check(("sh", "-c", LACK, "sh", *paths))
@@ -175,7 +179,8 @@ class Host:
     def _kept(self, root: str, source: Path, name: str) -> str:
         path = _place(root, source, name)
         if self.lacking((path,)):
-            (self.connection.send_folder if source.is_dir() else self.connection.send)(source, path)
+            send = self.connection.send_folder if source.is_dir() else self.connection.send
+            self._patiently(lambda: send(source, path))
         return path
 
     def _attend(self, job: Job, argv: Sequence[str], frames: Frames) -> None:
@@ -188,12 +193,13 @@ class Host:
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Try again for LEASE seconds while the host is away; a host that stayed away is not waited for twice."""
-        deadline = time.monotonic() + self._patience
+        deadline = None
         while True:
             try:
                 done = action()
             except ConnectionLostError:
-                if time.monotonic() > deadline:
+                deadline = deadline or time.monotonic() + self._patience
+                if time.monotonic() >= deadline:
                     self._patience = 0.0
                     raise
                 time.sleep(RETRY)
