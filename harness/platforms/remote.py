@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -67,7 +66,8 @@ class RemotePlatform:
         self._agent_there = self._host.keep(self._agent, "agent")
         installed = install(self._host, stack, progress)
         self._installed[stack.name] = installed
-        interpreter = installed.python.replace(survey.environ.get("HOME") or os.sep, "~", 1)
+        home = survey.environ.get("HOME", "")
+        interpreter = installed.python.replace(home, "~", 1) if len(home) > 1 else installed.python
         digests = {"lock_sha256": stack.lock_sha256, "wheels_sha256": stacks.wheels_digest(stack)}
         return Prepared(provenance={"interpreter": interpreter, **digests})
 
