@@ -21,6 +21,7 @@ from harness.platforms.ssh_stack import Installed, install
 from harness.stacks import Stack
 
 SOURCE = "harness.platforms.remote"
+NOBODYS = (".example", ".invalid")  # names that RFC 6761 keeps free: they are in the default matrix, and never resolve
 
 
 class RemotePlatform:
@@ -41,9 +42,12 @@ class RemotePlatform:
     def availability(self) -> Availability:
         """Whether there is an ssh client with a sound configuration for the host. No network: `prepare` tries that."""
         try:
-            resolved(self.name, self._target)
+            address = resolved(self.name, self._target).get("hostname", "")
         except PlatformError as error:
             return Availability(runnable=False, reason=str(error))
+        if address.endswith(NOBODYS):
+            reason = f"{self.name}: {address} is a placeholder; name a host of yours in matrix.yaml"
+            return Availability(runnable=False, reason=reason)
         return RUNNABLE
 
     def offers(self, stack: Stack, device: str) -> Availability:

@@ -79,19 +79,21 @@ class Host:
         self._folder = folder or ""
         self._places: Mapping[str, str] = {}
         self._patience = LEASE
+        self._unreachable: ConnectionLostError | None = None
 
     def reach(self) -> Survey:
-        """Look at the host, remove what killed runs left, make this run's folders: once. Raises PlatformError."""
+        """Look at the host, remove what killed runs left, make this run's folders: once. Raises PlatformError.
+
+        A host that could not be reached is not tried again: each of a run's stacks would wait for it.
+        """
+        if self._unreachable is not None:
+            raise self._unreachable
         if self.survey is None:
-            root, pythons = self._look()
-            self._keeper = (self._usable(pythons, "", FLOOR), "-I", self._kept(root, KEEPER, "keeper"))
-            said = self.keeper("survey", root)
-            left = [f"{root}/runs/{name}" for name, owner in said.pop("runs").items() if _is_gone(owner)]
-            if left:
-                self.keeper("remove", *left)
-            self._run = f"{root}/runs/{self._label}"
-            self._places = self.keeper("claim", self._run, json.dumps(Owner.of(os.getpid()).record()))
-            self.survey = Survey(root=root, pythons=pythons, **said)
+            try:
+                self.survey = self._reach()
+            except ConnectionLostError as error:
+                self._unreachable = error
+                raise
         return self.survey
 
     def python(self, version: str, *, exactly: bool) -> str:
@@ -154,6 +156,17 @@ class Host:
                 self.keeper("remove", self._run)
         with suppress(PlatformError):
             self.connection.close()
+
+    def _reach(self) -> Survey:
+        root, pythons = self._look()
+        self._keeper = (self._usable(pythons, "", FLOOR), "-I", self._kept(root, KEEPER, "keeper"))
+        said = self.keeper("survey", root)
+        left = [f"{root}/runs/{name}" for name, owner in said.pop("runs").items() if _is_gone(owner)]
+        if left:
+            self.keeper("remove", *left)
+        self._run = f"{root}/runs/{self._label}"
+        self._places = self.keeper("claim", self._run, json.dumps(Owner.of(os.getpid()).record()))
+        return Survey(root=root, pythons=pythons, **said)
 
     def _look(self) -> tuple[str, tuple[tuple[str, str], ...]]:
         said = self.connection.check(("sh", "-c", LOOK, "sh", self._folder, self._python)).splitlines()

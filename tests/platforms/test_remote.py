@@ -382,8 +382,17 @@ def test_availability_needs_no_network(sshd: LoopbackSshd, work: Path, tmp_path:
     assert "configuration is wrong" in wrong.availability().reason
     with pytest.raises(PlatformError, match=r"^lab: loopback: no ssh server listens"):
         made.prepare(driver_stack(tmp_path), quiet)
+    sshd.start()
+    with pytest.raises(PlatformError, match="no ssh server"):  # each stack of the run would wait for it
+        made.prepare(driver_stack(tmp_path), quiet)
     made.close()
     assert not work.exists()
+
+
+def test_the_default_matrix_names_nobodys_host() -> None:
+    made = RemotePlatform("lab", Remote.model_validate({"kind": "remote", "host": "user@lab.example"}), run_id=RUN)
+    assert not made.availability().runnable
+    assert "lab.example is a placeholder; name a host of yours" in made.availability().reason
 
 
 def test_offers(platform: RemotePlatform, tmp_path: Path) -> None:
