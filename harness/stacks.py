@@ -88,14 +88,20 @@ def wheelhouse(stack: Stack, progress: Callable[[str], None]) -> Path:
     return folder
 
 
+def wheels(stack: Stack) -> dict[Path, str]:
+    """Return the stack's downloaded wheels, each with its SHA-256; none while they are not complete."""
+    folder = _folder("wheels", stack)
+    return {folder / name: digest for name, digest in (_wheels(folder) or {}).items()}
+
+
 def wheels_digest(stack: Stack) -> str:
     """Return the SHA-256 over name and SHA-256 of each wheel, sorted; empty while nothing is downloaded."""
     if stack.requirements is None:
         return ""
-    wheels = _wheels(_folder("wheels", stack))
-    if wheels is None:  # the environment remembers what it was installed from
+    found = _wheels(_folder("wheels", stack))
+    if found is None:  # the environment remembers what it was installed from
         return (_read(_environment_folder(stack)) or {}).get("wheels", "")
-    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(wheels.items())).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(found.items())).encode()).hexdigest()
 
 
 def environment(stack: Stack, progress: Callable[[str], None]) -> Path:

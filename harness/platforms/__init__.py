@@ -30,6 +30,6 @@ def create(name: str, config: PlatformConfig, *, gpu: bool, scratch: Path, run_i
         case Vm():
             return VmPlatform(name, config)
         case Remote():
-            return RemotePlatform(name, config)
+            return RemotePlatform(name, config, run_id=run_id)
         case _:
             assert_never(config)
