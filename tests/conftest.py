@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -56,6 +57,24 @@ def base_image() -> str:
     if not name:
         pytest.skip("OVERHEAD_MATRIX_BASE names no base image")
     return name
+
+
+@pytest.fixture(scope="session")
+def linux_root(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A tree of Debian with Python in it, to be entered by chroot: what the base image holds."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("entering a tree of another Linux needs root")
+    root = tmp_path_factory.mktemp("linux") / "root"
+    root.mkdir()
+    created = subprocess.run(["docker", "create", base_image, "true"], check=True, capture_output=True, text=True)
+    container = created.stdout.strip()
+    try:
+        with subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as export:
+            subprocess.run(["tar", "-x", "-C", str(root)], stdin=export.stdout, check=True)
+    finally:
+        subprocess.run(["docker", "rm", container], check=True, capture_output=True)
+    yield root
+    shutil.rmtree(root)
 
 
 @pytest.fixture
