@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -74,7 +73,7 @@ def linux_root(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     finally:
         subprocess.run(["docker", "rm", container], check=True, capture_output=True)
     yield root
-    shutil.rmtree(root)
+    subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=True)
 
 
 @pytest.fixture

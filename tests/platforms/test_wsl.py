@@ -249,8 +249,12 @@ def test_a_distribution_that_is_stopped_under_a_task(ready: Ready, launching: La
         "if os.path.exists('/root/again'): answer(places=[os.path.isdir(each['path']) for each in spec['locations']])\n"
         "else: time.sleep(60)"
     )
+
+    def stop(_line: str) -> None:
+        wsl_windows.wsl("--terminate", NAME)
+
     with pytest.raises(PlatformError, match="the distribution Debian was stopped while the task ran") as caught:
-        platform.launch(launching.job(on_line=lambda _line: wsl_windows.wsl("--terminate", NAME) and None))
+        platform.launch(launching.job(on_line=stop))
     assert "\n" not in str(caught.value)
     (wsl_windows.folder / "home/again").touch()
     job = launching.job(locations=platform.locations())
