@@ -41,6 +41,7 @@ class Installed:
 
 def install(host: LinuxHost, stack: Stack, progress: Callable[[str], None]) -> Installed:
     """Install the stack once. Raises StackError and PlatformError."""
+    stack = stacks.for_linux(stack)
     python = host.ask("interpreter", python=stack.python)
     if stack.requirements is None:
         return Installed(stack=stack, interpreter=python["found"] or python["own"])
