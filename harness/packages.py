@@ -106,6 +106,12 @@ def install_python(label: str, version: str, progress: Callable[[str], None]) ->
     return Path(found.stdout.strip())
 
 
+def pip_folder(label: str) -> Path:
+    """Return the folder of the controller's pip, for those who send it along. Raises StackError without one."""
+    said = process.capture([_pip(label)[0], "-c", "import pip; print(pip.__path__[0])"], timeout=60.0)
+    return Path(said.stdout.strip())
+
+
 def _no_python(label: str, version: str) -> StackError:
     problem = f"stack {label}: there is no Python {version} on this host, and uv can't fetch one"
     return StackError(problem, _python_remedy(version))
@@ -147,7 +153,7 @@ def _run(
 
 
 def failure(label: str, output: str) -> StackError:
-    """Return the error that output of pip or uv tells, with its remedy."""
+    """Return the error for what pip or uv printed before they failed."""
     said = _last_error(output)
     for patterns, meaning, remedy in _FAILURES:
         if any(pattern in output for pattern in patterns):

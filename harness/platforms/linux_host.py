@@ -18,6 +18,7 @@ from harness.runner import process
 SHORT = 60.0  # seconds for a question whose answer takes a moment, on a busy machine
 LONG = 3600.0  # for what moves gigabytes
 PYTHON = "python3"
+PYTHON_CACHE = "__pycache__"  # made anew there
 MARK = "overhead-matrix answer: "  # before an answer, among whatever else is printed
 CHUNK = 1 << 20
 PROGRAM = Path(__file__).with_name("linux_inside.py").read_bytes()  # not imported: it is for Linux alone
@@ -45,9 +46,10 @@ class Door(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LinuxHost:
-    """Asks the Linux behind a door. `label` names the platform in errors."""
+    """Asks the Linux behind a door. `label` is the platform's name, `where` what the user calls the Linux."""
 
     label: str
+    where: str
     door: Door
 
     def ask(self, verb: str, *, payload: Path | None = None, timeout: float = SHORT, **values: object) -> Any:  # noqa: ANN401 - JSON
@@ -92,7 +94,7 @@ class LinuxHost:
         with tempfile.TemporaryDirectory(prefix="overhead-matrix-", ignore_cleanup_errors=True) as name:
             archive = Path(name, "tree.tar")
             with tarfile.open(archive, "w") as tar:
-                tar.add(folder, arcname=".")
+                tar.add(folder, arcname=".", filter=lambda each: None if PYTHON_CACHE in each.name else each)
             self.ask("put", payload=archive, timeout=LONG, path=f"{path}.tar", sha256=digest_of(archive))
         self.ask("unpack", timeout=LONG, path=f"{path}.tar", to=path)
 
@@ -128,7 +130,7 @@ def content_digest(content: bytes) -> str:
 def tree_digest(folder: Path) -> str:
     """Return a SHA-256 over the names and contents of a folder's files."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and PYTHON_CACHE not in path.parts):
         digest.update(f"{path.relative_to(folder).as_posix()} {digest_of(path)}\n".encode())
     return digest.hexdigest()
 

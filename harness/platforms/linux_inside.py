@@ -311,18 +311,16 @@ def _python(version: str) -> str | None:
 
 
 def _install(request: Request, folder: Path) -> Answer | None:
-    """Return the failure. Any pip will do, also one that is too old to work on another environment than its own."""
+    """Return the failure; the pip is the controller's."""
     shutil.rmtree(folder, ignore_errors=True)
-    made = _said([request["interpreter"], "-I", "-m", "venv", str(folder)])
+    made = _said([request["interpreter"], "-I", "-m", "venv", "--without-pip", str(folder)])
     if made:
         return {"failed": "venv", "output": made}
     lock = folder / "requirements.txt"
     lock.write_text(request["lock"], encoding="utf-8")
-    pip = [str(folder / "bin/python"), "-I", "-m", "pip", "--isolated", "--no-cache-dir"]
+    pip = [str(folder / "bin/python"), "-I", str(cache() / request["pip"]), "--isolated", "--no-cache-dir"]
     where = ["--no-index", "--find-links", str(cache() / request["wheels"])]
     failed = _said([*pip, "install", *where, "--require-hashes", "--no-deps", "-r", str(lock)])
-    spare = [name for name in ("setuptools", "pip") if not re.search(rf"^{name}==", request["lock"], re.MULTILINE)]
-    failed = failed or (_said([*pip, "uninstall", "--yes", *spare]) if spare else "")
     return {"failed": "pip", "output": failed} if failed else None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from harness import packages, stacks
 from harness.errors import StackError
 from harness.platforms.agent_call import isolation
-from harness.platforms.linux_host import LONG, LinuxHost
+from harness.platforms.linux_host import LONG, LinuxHost, tree_digest
 from harness.stacks import Stack
 
 
@@ -46,12 +46,10 @@ def install(host: LinuxHost, stack: Stack, progress: Callable[[str], None]) -> I
     if stack.requirements is None:
         return Installed(stack=stack, interpreter=python["found"] or python["own"])
     if python["found"] is None:
-        remedy = (
-            f"Install it there: `apt install python{stack.python}-venv`, or uv and `uv python install {stack.python}`"
-        )
-        raise StackError(f"stack {stack.name}: there is no Python {stack.python} in {host.label}", remedy)
+        remedy = f"Install it there: `apt install python{stack.python}`, or uv and `uv python install {stack.python}`"
+        raise StackError(f"stack {stack.name}: there is no Python {stack.python} in {host.where}", remedy)
     wheels = _send_wheels(host, stack, progress)
-    progress(f"{stack.name}: installing an environment in {host.label}")
+    progress(f"{stack.name}: installing an environment in {host.where}")
     answer = host.ask(
         "install",
         timeout=LONG,
@@ -59,6 +57,7 @@ def install(host: LinuxHost, stack: Stack, progress: Callable[[str], None]) -> I
         interpreter=python["found"],
         lock=stack.requirements.read_text(encoding="utf-8"),
         wheels=wheels,
+        pip=_send_pip(host, stack),
         digest=stacks.wheels_digest(stack),
     )
     if "failed" in answer:
@@ -73,15 +72,23 @@ def _send_wheels(host: LinuxHost, stack: Stack, progress: Callable[[str], None])
     sizes = {f"{folder}/{path.name}": path.stat().st_size for path in sorted(here.glob("*.whl"))}
     for name in host.ask("missing", files=sizes)["missing"]:
         file = here / Path(name).name
-        progress(f"{stack.name}: sending {file.name} to {host.label}")
+        progress(f"{stack.name}: sending {file.name} to {host.where}")
         host.send(file, name)
     return folder
+
+
+def _send_pip(host: LinuxHost, stack: Stack) -> str:
+    """Send the controller's pip; return its path below the cache there: a Linux need not have one."""
+    folder = packages.pip_folder(stack.name)
+    path = f"tools/{tree_digest(folder)[:12]}/pip"
+    host.send_tree(folder, path)
+    return path
 
 
 def _failure(host: LinuxHost, stack: Stack, answer: Mapping[str, str]) -> StackError:
     if answer["failed"] == "venv":
         said = (answer["output"].strip().splitlines() or ["no output"])[-1]
         remedy = "Install it there: `sudo apt install python3-venv`"
-        return StackError(f"stack {stack.name}: Python in {host.label} can't make an environment ({said})", remedy)
+        return StackError(f"stack {stack.name}: Python in {host.where} can't make an environment ({said})", remedy)
     error = packages.failure(stack.name, answer["output"])
-    return StackError(f"{error.problem} in {host.label}", error.remedy)
+    return StackError(f"{error.problem} in {host.where}", error.remedy)

@@ -156,7 +156,7 @@ class WslPlatform:
 
     @cached_property
     def _host(self) -> LinuxHost:
-        return LinuxHost(label=self.name, door=self._door)
+        return LinuxHost(label=self.name, where=self._distribution, door=self._door)
 
     def _enter(self, progress: Callable[[str], None]) -> _Entered:
         """Start the distribution and make this run's folders in it. Raises PlatformError."""

@@ -90,9 +90,7 @@ class WslDoor:
         wrong = f"the {PYTHON} in {self.distribution} is older than 3.10"
         if found.code != OLD:
             wrong = f"there is no {PYTHON} in {self.distribution}"
-        return PlatformError(
-            wrong, f"Install one: `wsl -d {self.distribution} -u root apt install python3 python3-venv`."
-        )
+        return PlatformError(wrong, f"Install one: `wsl -d {self.distribution} -u root apt install python3`.")
 
     def run(self, *argv: str, timeout: float = CHECK_SECONDS) -> process.Completed:
         """Run a short program in the distribution. Raises PlatformError if wsl.exe can't be started or hangs."""

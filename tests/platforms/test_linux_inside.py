@@ -84,6 +84,7 @@ def test_a_file_counts_only_when_all_of_it_has_arrived(ask: Ask, tmp_path: Path)
 
 
 def test_a_tree_is_there_whole_or_not_at_all(ask: Ask, tmp_path: Path) -> None:
+    """Two runs may send it at once."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("empty"), io.BytesIO())
