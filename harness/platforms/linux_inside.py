@@ -38,7 +38,8 @@ PREFIX = "overhead-matrix-"
 GRACE = 1.0  # seconds between asking a task to end and killing it
 CHUNK = 1 << 20
 SHM = Path("/dev/shm")  # noqa: S108 - measured as what it is
-CLAIM, PROCESS, ENDING, STOP = "claim.json", "process.json", "ending.json", "stop"
+CLAIM, PROCESS, ENDING, STOP, HOLDER = "claim.json", "process.json", "ending.json", "stop", "holder.json"
+HOLD_CHECK, HOLD_MOST = 30, 7200  # seconds
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -81,6 +82,7 @@ def claim(request: Request, _payload: BinaryIO) -> Answer:
     _write(work / CLAIM, {**kept, "folders": [str(path) for path in locations.values()]})
     for path in locations.values():
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _hold(work)
     return {"locations": {name: str(path) for name, path in locations.items()}, "notes": notes}
 
 
@@ -157,6 +159,7 @@ def launch(request: Request, _payload: BinaryIO) -> None:
     folder.mkdir(parents=True)
     for place in (_read(_work(request) / CLAIM) or {}).get("folders", ()):  # a restart empties /dev/shm
         Path(place).mkdir(exist_ok=True, mode=0o700)
+    _hold(_work(request))
     (folder / "spec.json").write_text(request["spec"], encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if name in request["kept"] or name.startswith("LC_")}
     before, began = _oom_kills(), time.monotonic()
@@ -242,9 +245,36 @@ def _can_hold(folder: Path) -> bool:
     return mounted and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
+def _hold(work: Path) -> None:
+    """Keep this Linux running between invocations: WSL stops a distribution in which nothing of a user's runs.
+
+    The process that does it sleeps; it ends with the run's folder, or when no invocation has come for long.
+    """
+    holder = _read(work / HOLDER)
+    if holder and _lives(holder["process"], holder["instance"]):
+        os.utime(work / HOLDER)
+        return
+    pid = os.fork()
+    if pid:
+        _write(work / HOLDER, {"process": _identity(pid), "instance": _instance()})
+        return
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    time.sleep(HOLD_CHECK)
+    with contextlib.suppress(FileNotFoundError):
+        while time.time() - (work / HOLDER).stat().st_mtime < HOLD_MOST:
+            time.sleep(HOLD_CHECK)
+    os._exit(0)
+
+
 def _remove(work: Path) -> None:
     for job in work.glob("jobs/*"):
         _end(job)
+    holder = _read(work / HOLDER)
+    if holder and _lives(holder["process"], holder["instance"]):
+        _kill(holder["process"]["pid"], signal.SIGKILL)
     for folder in (_read(work / CLAIM) or {}).get("folders", ()):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(work, ignore_errors=True)

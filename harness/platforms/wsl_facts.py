@@ -19,6 +19,7 @@ TELLING = {
         "kernelcommandline", "virtio", "virtiofs", "virtio9p", "vmidletimeout", "hardwareperformancecounters",
         "guiapplications", "safemode", "isolatedistrocgroup", "pagereporting",
     ),
+    "general": ("instanceidletimeout",),
     "experimental": ("automemoryreclaim", "sparsevhd", "swiotlb", "networkingmode", "virtiofsaggregateshares"),
 }  # fmt: skip
 CUSTOM = ("kernel", "kernelmodules", "systemdistro")  # paths: only that there is one

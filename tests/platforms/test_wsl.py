@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from typing import cast
 
 import pytest
 
@@ -205,6 +206,38 @@ def test_locations_are_there_and_gone_after_the_run(ready: Ready, launching: Lau
     platform.close()
     assert list(temp.iterdir()) == []
     assert list(wsl_windows.cache.glob("scratch/*")) == []
+
+
+def test_on_windows_the_location_on_the_drive_lies_in_the_runs_own_folder(
+    make: Make, wsl_windows: Machine, tmp_path: Path
+) -> None:
+    platform = make(wsl_windows, RUN)
+    platform._scratch = cast(Path, PureWindowsPath("C:/Users/x/scratch"))
+    assert platform._windows_folders() == ["/mnt/c/Users/x/scratch", "/mnt/c/Windows/Temp"]
+
+
+def test_the_distribution_is_kept_running_between_invocations(
+    ready: Ready, launching: Launching, wsl_windows: Machine
+) -> None:
+    """WSL stops one that is idle for 15 s; the next invocation would find it cold and its memory empty."""
+    wsl_windows.change(idle_seconds=0.3)
+    platform = ready(
+        "(place,) = [each['path'] for each in spec['locations'] if each['name'] == 'tmpfs']\n"
+        "answer(kept=os.path.exists(place + '/kept')); open(place + '/kept', 'w').close()"
+    )
+    kept = []
+    for _ in range(2):
+        job = launching.job(locations=platform.locations())
+        platform.launch(job)
+        kept.append(result(job)["kept"])
+        time.sleep(0.5)
+    assert kept == [False, True]
+    platform.close()
+    time.sleep(0.5)
+    before = wsl_windows.wsl("-d", NAME, "--cd", "/", "--exec", "cut", "-d ", "-f22", "/proc/1/stat").stdout
+    time.sleep(0.5)
+    after = wsl_windows.wsl("-d", NAME, "--cd", "/", "--exec", "cut", "-d ", "-f22", "/proc/1/stat").stdout
+    assert int(after) > int(before), "something of the run is left that keeps it running"
 
 
 def test_without_the_drive_the_location_is_missing_and_said_to_be(wsl_windows: Machine, ready: Ready) -> None:

@@ -43,6 +43,7 @@ class Machine:
             knows_utf8=True,
             delay=0,
             start_seconds=0,
+            idle_seconds=0,
         )
         return self
 

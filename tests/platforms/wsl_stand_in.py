@@ -102,6 +102,10 @@ def execute(state: dict[str, Any], name: str, folder: str, command: list[str]) -
         return say(state, f"There is no distribution with the supplied name.\n{code}")
     if state["start_fault"]:
         return say(state, state["start_fault"])
+    if command[:3] == ["wslpath", "-a", "-u"]:
+        os.write(1, command[3].replace("C:", "/mnt/c").encode() + b"\n")
+        return 0
+    stop_if_idle(state, name)
     init = started(state, name, distribution)
     variables = ["HOME=/root", "USER=root", "LOGNAME=root", "SHELL=/bin/bash", "LANG=C.UTF-8", "TERM=dumb"]
     path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/mnt/c/Windows/System32"
@@ -127,6 +131,7 @@ def execute(state: dict[str, Any], name: str, folder: str, command: list[str]) -
     status = child.wait()
     for each in outputs:
         each.join(2)
+    (FOLDER / f"{name}.used").touch()
     if not running(name):
         return 1
     if status == 127:
@@ -167,6 +172,15 @@ def started(state: dict[str, Any], name: str, distribution: dict[str, Any]) -> i
         children = Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text("ascii").split()
         (FOLDER / f"{name}.pid").write_text(children[0], encoding="ascii")
         return int(children[0])
+
+
+def stop_if_idle(state: dict[str, Any], name: str) -> None:
+    """Stop it if it is time: late, when somebody looks. What was started by an earlier call is a child of its init."""
+    pid, used = running(name), FOLDER / f"{name}.used"
+    if pid and state["idle_seconds"] and used.exists():
+        alone = not Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+        if alone and time.time() - used.stat().st_mtime > state["idle_seconds"]:
+            terminate(name)
 
 
 def running(name: str) -> int:
