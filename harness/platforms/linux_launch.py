@@ -87,7 +87,10 @@ def _collect(
     ended: Mapping[str, Any] = host.ask("collect", job=name, **place)
     if ended["state"] == "stopped":
         raise host.door.stopped(_tail(job.log))
-    if ended["state"] != "ended":
+    if ended["state"] == "running":
+        problem = f"{host.label}: the way to {host.where} was closed while the task ran"
+        raise PlatformError(problem, "The task has been ended; it is run again by --resume.")
+    if ended["state"] == "absent":
         raise host.door.failure(_tail(job.log))
     if ended["result"] is not None:
         _store(host, job, ended["result"], ended["sha256"])

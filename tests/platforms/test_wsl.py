@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from harness.runner.outcome import judge
 from harness.stacks import Stack
 from tests.platforms.jobs import FakeAgent, Launching, driver_stack, quiet, result, wsl_config
 from tests.platforms.wsl_machine import NAME, Machine
+from tests.program import ROOT
 from tests.wheels import build_wheel, write_lock
 
 pytestmark = pytest.mark.docker  # whose base image is the tree that is entered
@@ -186,7 +188,7 @@ def test_killing_wsl_exe_ends_the_task_too(ready: Ready, launching: Launching) -
         subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "-f", "bin/wsl.exe"], check=True)
 
     platform = ready(sleeper("mark-of-a-kill"))
-    with pytest.raises(PlatformError, match="wsl"):
+    with pytest.raises(PlatformError, match="wsl: the way to Debian was closed while the task ran"):
         platform.launch(launching.job(on_line=kill))
     assert gone("mark-of-a-kill")
 
@@ -270,6 +272,8 @@ def test_a_stand_in_is_said_to_be_one_and_nothing_names_a_person(ready: Ready, w
     assert facts["wsl.stand_in"]["value"] == "the kernel inside is not WSL's"
     assert facts["wsl.settings"]["value"] == {"wsl2.memory": "8GB"}
     assert facts["wsl.version"]["value"] == "2.6.1.0"
+    described = set(re.findall(r"`(wsl\.[a-z_]+)`", (ROOT / "docs/platforms/wsl.md").read_text("utf-8")))
+    assert described - {"wsl.conf", "wsl.exe"} <= set(facts)
     assert str(wsl_windows.folder) not in str(facts)
     assert "/root" not in str(facts)
     platform.close()
