@@ -39,6 +39,7 @@ GRACE = 1.0  # seconds between asking a task to end and killing it
 CHUNK = 1 << 20
 SHM = Path("/dev/shm")  # noqa: S108 - measured as what it is
 CLAIM, PROCESS, ENDING, STOP, HOLDER = "claim.json", "process.json", "ending.json", "stop", "holder.json"
+LIBRARIES = "LD_LIBRARY_PATH"
 HOLD_CHECK, HOLD_MOST = 30, 7200  # seconds
 
 Request = Mapping[str, Any]
@@ -101,7 +102,7 @@ def put(request: Request, payload: BinaryIO) -> Answer:
     """Store the payload as a file below the cache, under its name only when its digest is right."""
     target = cache() / request["path"]
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
+    partial = _partial(target)
     digest = hashlib.sha256()
     try:
         with partial.open("wb") as file:
@@ -118,7 +119,8 @@ def put(request: Request, payload: BinaryIO) -> Answer:
 
 def unpack(request: Request, _payload: BinaryIO) -> Answer:
     """Unpack a tar that was put here into the folder `to` below the cache; remove the tar."""
-    target, partial = cache() / request["to"], cache() / f"{request['to']}.{os.getpid()}.part"
+    target = cache() / request["to"]
+    partial = _partial(target)
     with tarfile.open(cache() / request["path"]) as archive:
         if hasattr(tarfile, "data_filter"):
             archive.extraction_filter = tarfile.data_filter
@@ -161,10 +163,9 @@ def launch(request: Request, _payload: BinaryIO) -> None:
         Path(place).mkdir(exist_ok=True, mode=0o700)
     _hold(_work(request))
     (folder / "spec.json").write_text(request["spec"], encoding="utf-8")
-    kept = {name: value for name, value in os.environ.items() if name in request["kept"] or name.startswith("LC_")}
     before, began = _oom_kills(), time.monotonic()
     child = subprocess.Popen(
-        request["argv"], cwd=folder, env={**kept, **request["set"]}, stdin=subprocess.DEVNULL, start_new_session=True
+        request["argv"], cwd=folder, env=_environment(request), stdin=subprocess.DEVNULL, start_new_session=True
     )
     _write(folder / PROCESS, {"instance": _instance(), "group": _identity(child.pid), "keeper": _identity(os.getpid())})
     if (folder / STOP).exists():  # it was stopped before it could be known
@@ -236,6 +237,23 @@ def _memory(request: Request) -> dict[str, Path]:
     if kinds.get(str(SHM)) != "tmpfs" or not os.access(SHM, os.W_OK | os.X_OK):
         return {}
     return {"tmpfs": SHM / _own_name(request)}
+
+
+def _partial(target: Path) -> Path:
+    """Return where to make a file or folder; remove what processes that were killed have left of it."""
+    for left in target.parent.glob(f"{target.name}.*.part"):
+        if not _start(int(left.suffixes[-2][1:])):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return target.with_name(f"{target.name}.{os.getpid()}.part")
+
+
+def _environment(request: Request) -> dict[str, str]:
+    """Return the variables of a launch: some of the user's here, and what is set, whose libraries come first."""
+    kept = {name: value for name, value in os.environ.items() if name in request["kept"] or name.startswith("LC_")}
+    together = {**kept, **request["set"]}
+    if LIBRARIES in kept and LIBRARIES in request["set"]:
+        together[LIBRARIES] = f"{request['set'][LIBRARIES]}:{kept[LIBRARIES]}"
+    return together
 
 
 def _can_hold(folder: Path) -> bool:

@@ -80,6 +80,12 @@ def test_a_file_counts_only_when_all_of_it_has_arrived(ask: Ask, tmp_path: Path)
     assert list(kept.parent.iterdir()) == []
     assert ask("put", b"content", path="a/b", sha256=digest_of(source)) == {}
     assert kept.read_bytes() == b"content"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for pid in (dead.pid, os.getpid()):
+        kept.with_name(f"b.{pid}.part").touch()
+    assert ask("put", b"content", path="a/b", sha256=digest_of(source)) == {}
+    assert {path.name for path in kept.parent.iterdir()} == {"b", f"b.{os.getpid()}.part"}
     assert ask("missing", files={"a/b": 7, "a/c": 1, "a": None}) == {"missing": ["a/c"]}
 
 
@@ -115,6 +121,18 @@ def test_a_launch_that_was_ended_before_it_could_be_known_does_not_run_on(ask: A
     )
     assert time.monotonic() - began < 30
     assert ask("collect", **place)["status"] == -9
+
+
+def test_what_is_set_comes_before_what_is_kept(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/kept")
+    monkeypatch.setenv("OTHER", "1")
+    place = {"run": "r", "platform": "p", "job": "j"}
+    code = "import json, os; json.dump(dict(os.environ), open('result.json', 'w'))"
+    argv = [sys.executable, "-I", "-c", code]
+    ask("launch", argv=argv, kept=["LD_LIBRARY_PATH"], set={"LD_LIBRARY_PATH": "/set"}, spec="", **place)
+    found = json.loads(ask("collect", **place)["result"])
+    assert found["LD_LIBRARY_PATH"] == "/set:/kept"
+    assert "OTHER" not in found
 
 
 def test_what_fails_is_told_in_words(ask: Ask) -> None:
