@@ -46,9 +46,10 @@ class Door(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LinuxHost:
-    """Asks the Linux behind a door. `label` is the platform's name, `where` what the user calls the Linux."""
+    """Asks the Linux behind a door for a platform of a run. `where` is what the user calls the Linux."""
 
-    label: str
+    platform: str
+    run: str
     where: str
     door: Door
 
@@ -76,8 +77,9 @@ class LinuxHost:
         """Give the file that is a request's standard input."""
         with tempfile.TemporaryDirectory(prefix="overhead-matrix-", ignore_cleanup_errors=True) as name:
             path = Path(name, "request")
+            asked = {"run": self.run, "platform": self.platform, **values}
             with path.open("wb") as file:
-                file.write(PROGRAM + json.dumps({"verb": verb, "mark": MARK, **values}).encode("ascii") + b"\n")
+                file.write(PROGRAM + json.dumps({"verb": verb, "mark": MARK, **asked}).encode("ascii") + b"\n")
                 if payload is not None:
                     _append(payload, file)
             yield path
@@ -102,7 +104,7 @@ class LinuxHost:
         """Return the answer. Raises PlatformError if it tells an error."""
         if "error" in answer:
             remedy = "Make room in it (`df -h`)." if answer.get("full") else ""
-            raise PlatformError(f"{self.label}: {answer['error']}", remedy)
+            raise PlatformError(f"{self.platform}: {answer['error']}", remedy)
         return answer
 
 

@@ -20,37 +20,30 @@ END_SECONDS = 20.0
 TAIL = 4096  # bytes of the log in which an explanation is looked for
 
 
-def launch(
-    host: LinuxHost, place: Mapping[str, Any], job: Job, argv: Sequence[str], environment: Mapping[str, str]
-) -> Ending:
+def launch(host: LinuxHost, job: Job, argv: Sequence[str], environment: Mapping[str, str]) -> Ending:
     """Run a program on `job.spec` in a folder of its own there; its result comes to `job.result`.
 
-    `place` names the run and the platform, `environment` what is set beyond what a native process keeps. However this
-    is left, nothing of the program runs on. Raises PlatformError.
+    `environment` is what is set beyond what a native process keeps. However this is left, nothing of the program runs
+    on. Raises PlatformError.
     """
     write_spec(job)
     name = secrets.token_hex(8)
     over = False
     try:
-        end, answer = _follow(host, place, job, name, argv, environment)
+        end, answer = _follow(host, job, name, argv, environment)
         if end.timed_out:
             return Ending(timed_out=True, seconds=end.seconds)
-        ended = _collect(host, place, job, name, answer)
+        ended = _collect(host, job, name, answer)
         over = True
         return _ending(ended, end.seconds)
     finally:
         if not over:  # the end of the program that leads there is not the end of what it started
             with suppress(PlatformError):
-                host.ask("end", timeout=END_SECONDS, job=name, **place)
+                host.ask("end", timeout=END_SECONDS, job=name)
 
 
 def _follow(
-    host: LinuxHost,
-    place: Mapping[str, Any],
-    job: Job,
-    name: str,
-    argv: Sequence[str],
-    environment: Mapping[str, str],
+    host: LinuxHost, job: Job, name: str, argv: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[process.Exit, Mapping[str, Any] | None]:
     """Start it and pass its lines on; return how the way there ended, and the answer if it could not be started."""
     answers: list[str] = []
@@ -62,7 +55,6 @@ def _follow(
         kept=list(BASICS),
         set={**chosen, **environment},
         spec=(job.folder / SPEC).read_text(encoding="utf-8"),
-        **place,
     ) as stdin:
         end = process.run(
             host.command(),
@@ -79,17 +71,15 @@ def _without_answers(on_line: Callable[[str], None], answers: list[str]) -> Call
     return lambda line: answers.append(line) if MARK in line else on_line(line)
 
 
-def _collect(
-    host: LinuxHost, place: Mapping[str, Any], job: Job, name: str, answer: Mapping[str, Any] | None
-) -> Mapping[str, Any]:
+def _collect(host: LinuxHost, job: Job, name: str, answer: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if answer is not None:
         host.accepted(answer)
-    ended: Mapping[str, Any] = host.ask("collect", job=name, **place)
+    ended: Mapping[str, Any] = host.ask("collect", job=name)
     if ended["state"] == "stopped":
         raise host.door.stopped(_tail(job.log))
     if ended["state"] == "running":
-        problem = f"{host.label}: the way to {host.where} was closed while the task ran"
-        raise PlatformError(problem, "The task has been ended; it is run again by --resume.")
+        problem = f"{host.platform}: the way to {host.where} was closed while the task ran"
+        raise PlatformError(problem, "The task has been ended; the next block runs it again.")
     if ended["state"] == "absent":
         raise host.door.failure(_tail(job.log))
     if ended["result"] is not None:
@@ -100,7 +90,7 @@ def _collect(
 def _store(host: LinuxHost, job: Job, text: str, sha256: str) -> None:
     content = text.encode("utf-8")
     if content_digest(content) != sha256:
-        raise PlatformError(f"{host.label}: the result did not arrive as it was written", "Run the cell again.")
+        raise PlatformError(f"{host.platform}: the result did not arrive as it was written", "Run the cell again.")
     try:
         job.result.write_bytes(content)
     except OSError as error:

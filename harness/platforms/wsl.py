@@ -71,10 +71,11 @@ class WslPlatform:
         self._scratch = scratch
         self._agent = agent
         self._environ = environ
-        self._place: Mapping[str, Any] = {"run": run_id, "platform": name}
+        self._run_id = run_id
         self._entered: _Entered | None = None
         self._installed: dict[str, Installed] = {}
         self._resources: dict[Path, str] = {}
+        self._sent: set[Path] = set()
 
     def availability(self) -> Availability:
         """Whether wsl.exe is there and lists the distribution; asked once, since it takes a fifth of a second."""
@@ -96,7 +97,7 @@ class WslPlatform:
         self._entered = self._entered or self._enter(progress)
         installed = install(self._host, stack, progress)
         self._installed[stack.name] = installed
-        interpreter = installed.interpreter.replace(self._entered.home, "~")
+        interpreter = installed.interpreter.replace(f"{self._entered.home}/", "~/", 1)
         return Prepared(provenance={"interpreter": interpreter, **installed.provenance})
 
     def facts(self) -> Mapping[str, Fact]:
@@ -119,16 +120,17 @@ class WslPlatform:
         installed = self._installed.get(job.spec.stack)
         if installed is None or self._entered is None:
             raise PlatformError(f"{self.name}: stack {job.spec.stack} has not been prepared")
-        for path in (resources or {}).values():
+        for path in set((resources or {}).values()) - self._sent:
             self._host.send_tree(path, self._resource(path))
+            self._sent.add(path)
         argv = (*installed.command, *agent_arguments(job, self._entered.agent, verb))
-        return launch(self._host, self._place, job, argv, installed.environment)
+        return launch(self._host, job, argv, installed.environment)
 
     def close(self) -> None:
         """Remove this run's folders in the distribution."""
         if self._entered:
             with suppress(HarnessError):
-                self._host.ask("release", **self._place)
+                self._host.ask("release")
             self._entered = None
         shutil.rmtree(self._scratch / self.name, ignore_errors=True)
 
@@ -156,38 +158,38 @@ class WslPlatform:
 
     @cached_property
     def _host(self) -> LinuxHost:
-        return LinuxHost(label=self.name, where=self._distribution, door=self._door)
+        return LinuxHost(platform=self.name, run=self._run_id, where=self._distribution, door=self._door)
 
     def _enter(self, progress: Callable[[str], None]) -> _Entered:
         """Start the distribution and make this run's folders in it. Raises PlatformError."""
         with self._named():
             before = require(self._door.command, self._distribution)
         progress(f"{self.name}: starting {before.name}")
-        costs = self._door.start_costs(before.state)
+        facts = {
+            **package_facts(self._door.command),
+            **distribution_facts(before),
+            **self._door.start_costs(before.state),
+            "wsl.settings": settings_fact(self._environ),
+        }
         greeting = self._host.ask("greet")
         self._remove_leftovers(greeting["claims"])
         agent = self._agent or pack.agent_archive()
         path = f"agent/{digest_of(agent)[:12]}.pyz"
         self._host.send(agent, path)
         made = self._claim()
+        facts["wsl.stand_in"] = stand_in_fact(greeting["release"])
+        facts["wsl.locations"] = locations_fact(made["locations"], made["notes"])
         return _Entered(
             home=greeting["home"],
             cache=greeting["cache"],
             agent=f"{greeting['cache']}/{path}",
             locations=made["locations"],
-            facts={
-                **package_facts(self._door.command),
-                **distribution_facts(before),
-                **costs,
-                "wsl.settings": settings_fact(self._environ),
-                "wsl.stand_in": stand_in_fact(greeting["release"]),
-                "wsl.locations": locations_fact(made["locations"], made["notes"]),
-            },
+            facts=facts,
         )
 
     def _claim(self) -> Any:  # noqa: ANN401 - JSON
         owner = Owner.of(os.getpid()).record()
-        return self._host.ask("claim", **self._place, owner=owner, outside={"mnt-c": self._windows_folders()})
+        return self._host.ask("claim", owner=owner, outside={"mnt-c": self._windows_folders()})
 
     def _remove_leftovers(self, claims: list[dict[str, Any] | None]) -> None:
         for left in claims:

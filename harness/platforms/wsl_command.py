@@ -83,9 +83,20 @@ class WslCommand:
 
 def decoded(data: bytes) -> str:
     """Return output of wsl.exe as text: UTF-16LE, or UTF-8 in which a message in UTF-16LE may stand."""
-    if data.count(0) > len(data) // 3:
+    if _is_utf16(data):
         return data.decode("utf-16-le", errors="replace").removeprefix("\ufeff").replace("\r\n", "\n")
     return data.decode("utf-8", errors="replace").replace("\0", "").replace("\r\n", "\n")
+
+
+def _is_utf16(data: bytes) -> bool:
+    """No text in UTF-8 holds a zero; in UTF-16LE the second byte of every character of ASCII is one, no first byte."""
+    if len(data) % 2 or 0 not in data or 0 in data[::2]:
+        return False
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return data.count(0) > len(data) // 3
 
 
 def parse_list(text: str) -> tuple[Distribution, ...]:

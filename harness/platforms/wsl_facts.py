@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.agent.inspection.facts import Fact, fact
+from harness.errors import PlatformError
 from harness.platforms.wsl_command import PACKAGE, PROGRAM, Distribution, WslCommand
 
 CONFIG = ".wslconfig"
@@ -31,7 +32,7 @@ def package_facts(command: WslCommand) -> dict[str, Fact]:
     source = f"{PROGRAM} --version"
     try:
         found = command.package()
-    except LookupError as error:
+    except (LookupError, PlatformError) as error:
         return {"wsl.version": {"value": None, "source": source, "error": str(error)}}
     return {f"wsl.{name}": {"value": found[name], "source": source} for name in PACKAGE}
 

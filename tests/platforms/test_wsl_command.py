@@ -58,6 +58,9 @@ def test_text_of_both_kinds_at_once() -> None:
     assert decoded("Größe\r\n".encode("utf-16-le")) == "Größe\n"
     assert decoded("\ufeffa\r\n".encode("utf-16-le")) == "a\n"
     assert decoded("Größe\n".encode() * 40 + message.encode("utf-16-le")).endswith("Wsl/Service/WSL_E_VM_CRASHED\n")
+    chinese = "没有具有所提供名称的分发。\n错误代码: Wsl/Service/WSL_E_DISTRO_NOT_FOUND\n"
+    assert decoded(chinese.replace("\n", "\r\n").encode("utf-16-le")) == chinese
+    assert decoded(chinese.encode()) == chinese
     assert decoded(b"\xff\xfe\xfa") == "\ufffd" * 3
 
 
