@@ -27,6 +27,11 @@ LOOK = "`wsl --status` says more; https://learn.microsoft.com/windows/wsl/troubl
 
 TABLE = (
     Row(
+        pattern=r"--set-default-version",  # in its usage, which it prints for arguments that it does not know
+        problem="this wsl.exe is too old: it came with Windows and does not know `--cd`",
+        remedy="Update it: `wsl --update`.",
+    ),
+    Row(
         pattern=r"WSL_E_DISTRO_NOT_FOUND|0x80040302",
         problem="there is no distribution {name}",
         remedy="`wsl -l -v` lists them; correct `distribution` in matrix.yaml, or run `wsl --install -d {name}`.",

@@ -135,6 +135,7 @@ def test_no_distribution_at_all(windows: Machine) -> None:
         (DISABLED, "service of WSL is switched off", "Start-Service"),
         ("x\nError code: Wsl/RPC_E_DISCONNECTED", "service of WSL does not answer", "Restart-Service"),
         ("Katastrophal.\nFehlercode: Wsl/Service/E_NEW", "Katastrophal (Wsl/Service/E_NEW)", "wsl --status"),
+        ("Aufruf: wsl.exe [Argument]\n    --install\n    --set-default-version", "too old", "wsl --update"),
         ("", "no message", "wsl --status"),
     ],
 )

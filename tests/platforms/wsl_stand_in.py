@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
         case ["-d", name, "--cd", folder, "--exec", *command]:
             return execute(state, name, folder, command)
         case _:
-            return say(state, "Copyright (c) Microsoft Corporation. All rights reserved.\nUsage: wsl.exe [Argument]")
+            return say(state, "Usage: wsl.exe [Argument]\n    --set-default-version <Version>")
 
 
 def say(state: dict[str, Any], text: str, status: int = FAILED) -> int:
