@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -35,7 +36,7 @@ Make = Callable[[Machine, str], WslPlatform]
 @pytest.fixture
 def make(tmp_path: Path, agent: FakeAgent) -> Iterator[Make]:
     """Return a function that makes a platform of a machine, in a run of its own; closed at the end."""
-    made = []
+    made: list[tuple[WslPlatform, Machine]] = []
 
     def create(machine: Machine, run_id: str = RUN) -> WslPlatform:
         platform = WslPlatform(
@@ -47,12 +48,13 @@ def make(tmp_path: Path, agent: FakeAgent) -> Iterator[Make]:
             agent=agent.path,
             environ=machine.environ,
         )
-        made.append(platform)
+        made.append((platform, machine))
         return platform
 
     yield create
-    for platform in made:
-        platform.close()
+    for platform, machine in made:
+        platform.close()  # which starts a distribution that was stopped
+        machine.stop()
 
 
 @pytest.fixture
@@ -185,7 +187,11 @@ def test_ctrl_c_ends_everything_in_the_distribution(ready: Ready, launching: Lau
 
 def test_killing_wsl_exe_ends_the_task_too(ready: Ready, launching: Launching) -> None:
     def kill(_line: str) -> None:
-        subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "-f", "bin/wsl.exe"], check=True)
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                parent = stat.read_text("utf-8").rpartition(")")[2].split()[1]
+                if int(parent) == os.getpid() and b"bin/wsl.exe" in stat.with_name("cmdline").read_bytes():
+                    os.kill(int(stat.parent.name), signal.SIGKILL)
 
     platform = ready(sleeper("mark-of-a-kill"))
     with pytest.raises(PlatformError, match="wsl: the way to Debian was closed while the task ran"):

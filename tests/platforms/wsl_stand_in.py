@@ -25,7 +25,7 @@ from typing import IO, Any, NoReturn
 FOLDER = Path(os.environ["WSL_STAND_IN"])
 FAILED = 255  # -1
 INIT = """
-import json, os, subprocess, sys
+import json, os, subprocess, sys, time
 distribution, ready = json.loads(sys.argv[1]), sys.argv[2]
 root = distribution["root"]
 def mount(*arguments):
@@ -42,12 +42,12 @@ if distribution["drive"]:
     os.makedirs(root + "/mnt/c", exist_ok=True)
     mount("--bind", distribution["drive"], root + "/mnt/c")
 open(ready, "w").close()
-while True:
+end = time.monotonic() + 1800  # of a test that was killed
+while time.monotonic() < end:
     try:
         os.wait()
     except ChildProcessError:
-        import time
-        time.sleep(0.05)
+        time.sleep(0.2)
 """
 
 
