@@ -26,7 +26,7 @@ def create(name: str, config: PlatformConfig, *, gpu: bool, scratch: Path, run_i
         case Container():
             return ContainerPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Wsl():
-            return WslPlatform(name, config)
+            return WslPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Vm():
             return VmPlatform(name, config)
         case Remote():

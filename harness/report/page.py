@@ -172,8 +172,8 @@ def _incomparable(document: Document) -> Iterable[Banner]:
 
 def _nested(document: Document) -> Iterable[Banner]:
     host = values(document["run"]["host"]) or values(document["environments"].get(document["baseline"], {}))
-    inside = [host.get(f"virtualization.{layer}", "") for layer in ("machine", "container")]
-    layers = [clean(layer, 40) for layer in inside if layer not in ("", "none", "no")]
+    inside = [host.get(f"virtualization.{layer}", "") for layer in ("wsl", "machine", "container")]
+    layers = [clean(layer, 40) for layer in inside if layer not in ("", "none", "no", "wsl")]  # systemd's word for WSL2
     if layers:
         yield Banner(
             tone="note",

@@ -14,6 +14,7 @@ from harness.platforms.container import ContainerPlatform
 from harness.platforms.container_leftovers import RUN_LABEL
 from tests.platforms.jobs import FakeAgent, Launching, container_config
 from tests.platforms.sshd import SSHD, LoopbackSshd
+from tests.platforms.wsl_machine import Machine
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -73,6 +74,21 @@ def container(tmp_path: Path, agent: FakeAgent, left: list[str]) -> Iterator[Con
     )
     yield platform
     platform.close()
+
+
+@pytest.fixture
+def windows(tmp_path: Path) -> Machine:
+    """A made-up Windows whose distribution is never started."""
+    return Machine(folder=tmp_path / "windows").set_up()
+
+
+@pytest.fixture
+def wsl_windows(tmp_path: Path, linux_root: Path) -> Iterator[Machine]:
+    """A made-up Windows with a distribution that starts."""
+    machine = Machine(folder=tmp_path / "windows", root=linux_root).set_up()
+    yield machine
+    machine.stop()
+    assert "--shutdown" not in machine.calls()
 
 
 def of_run(api: APIClient, token: str) -> list[str]:

@@ -110,6 +110,13 @@ def test_a_virtual_host_is_not_passed_off_as_bare_metal(document: Document) -> N
     assert "The host is itself virtual (kvm)" in titles(document)
 
 
+def test_a_run_inside_wsl_is_not_passed_off_as_native_linux(document: Document) -> None:
+    document["run"]["host"] |= {"virtualization.wsl": "WSL2", "virtualization.container": "wsl"}
+    assert "The host is itself virtual (WSL2)" in titles(document)
+    document["run"]["host"]["virtualization.wsl"] = "no"
+    assert not any("virtual" in title for title in titles(document))
+
+
 def test_the_title_names_the_hardware(document: Document) -> None:
     document["run"]["host"] = {"cpu.model.value": "Intel(R)  Xeon(R) 8480+", "cpu.model.source": "/proc/cpuinfo"}
     document["run"]["gpus"] = [{"uuid": "a", "name": "NVIDIA H200"}, {"uuid": "b", "name": "NVIDIA H200"}]
