@@ -13,6 +13,7 @@ from harness.platforms import engine
 from harness.platforms.container import ContainerPlatform
 from harness.platforms.container_leftovers import RUN_LABEL
 from tests.platforms.jobs import FakeAgent, Launching, container_config
+from tests.platforms.sshd import SSHD, LoopbackSshd
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -28,6 +29,17 @@ def agent(tmp_path: Path) -> FakeAgent:
 @pytest.fixture
 def launching(tmp_path: Path) -> Launching:
     return Launching(folder=tmp_path / "jobs")
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[LoopbackSshd]:
+    """A running ssh server on loopback, with keys of its own."""
+    if SSHD is None:
+        pytest.skip("no sshd on this machine: install openssh-server")
+    server = LoopbackSshd(tmp_path / "sshd")
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
