@@ -93,6 +93,14 @@ def parser() -> argparse.ArgumentParser:
     images = _command(commands, "images", _images, "build the container images that the matrix needs")
     _selecting(images)
 
+    guests = commands.add_parser("vm", help="what the vm platform needs")
+    guest = _command(guests.add_subparsers(metavar="COMMAND", required=True), "image", _vm_image, "make a guest image")
+    guest.add_argument("-o", "--output", type=Path, default=Path("guest.qcow2"), metavar="FILE")
+    guest.add_argument("--suite", default="bookworm", help="of Debian (default: bookworm)")
+    guest.add_argument("--include", action="append", metavar="PACKAGE", help="one more; may be repeated")
+    guest.add_argument("--mirror", default="", metavar="URL", help="default: Debian's own")
+    guest.add_argument("--size", type=_size, default="16g", help="of the disk, which takes what is used (default: 16g)")
+
     schema = _command(commands, "schema", _schema, "write the JSON Schema of matrix.yaml, for editors")
     schema.add_argument("file", type=Path)
     return top
@@ -126,6 +134,16 @@ def _percent(text: str) -> float:
         message = f"{text!r} is no percentage; write 5%"
         raise argparse.ArgumentTypeError(message)
     return value
+
+
+def _size(text: str) -> int:
+    """Read `16g`."""
+    from harness.matrix.units import size
+
+    try:
+        return size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def _selection(arguments: argparse.Namespace) -> Selection:
@@ -304,6 +322,20 @@ def _images(arguments: argparse.Namespace) -> int:
         print(
             f"{image['image']}  {image['digest']}  {image['size'] / 1e6:.0f} MB  {image.get('build_seconds', 0):.1f} s"
         )
+    return 0
+
+
+def _vm_image(arguments: argparse.Namespace) -> int:
+    from harness.platforms.guest_recipe import Recipe, make
+
+    recipe = Recipe(
+        suite=arguments.suite,
+        include=tuple(arguments.include or ()),
+        mirror=arguments.mirror,
+        size=arguments.size,
+    )
+    made = make(recipe, arguments.output, lambda line: print(line, flush=True))
+    print(f"{made.image.disk}  {made.image.disk.stat().st_size / 1e6:.0f} MB  {made.seconds:.1f} s")
     return 0
 
 
