@@ -96,6 +96,12 @@ def install_python(label: str, version: str, progress: Callable[[str], None]) ->
     return Path(found.stdout.strip())
 
 
+def pip_folder(label: str) -> Path:
+    """Return the folder of the controller's pip, for those who send it along. Raises StackError without one."""
+    said = process.capture([_pip(label)[0], "-c", "import pip; print(pip.__path__[0])"], timeout=60.0)
+    return Path(said.stdout.strip())
+
+
 def _no_python(label: str, version: str) -> StackError:
     problem = f"stack {label}: there is no Python {version} on this host, and uv can't fetch one"
     return StackError(problem, _python_remedy(version))

@@ -198,6 +198,13 @@ class Remote(Model):
 
     kind: Literal["remote"]
     host: str = Field(pattern=r"^[^-\s]\S*$", description="As ssh takes it: user@host, or a Host of ~/.ssh/config.")
+    python: Text | None = Field(
+        None, description="Path of a Python 3.10+ there; default: the first that fits of those on its PATH."
+    )
+    folder: Text | None = Field(
+        None, description="Work folder there, its file system is the location `host`; default: in the user's cache."
+    )
+    config: Text | None = Field(None, description="A file for ssh to read instead of ~/.ssh/config and the system's.")
 
 
 PlatformConfig = Annotated[Native | Container | Wsl | Vm | Remote, Field(discriminator="kind")]

@@ -33,6 +33,6 @@ def create(
         case Vm():
             return VmPlatform(name, config, gpu=gpu, root=root, scratch=scratch, run_id=run_id)
         case Remote():
-            return RemotePlatform(name, config)
+            return RemotePlatform(name, config, run_id=run_id)
         case _:
             assert_never(config)

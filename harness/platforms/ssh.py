@@ -19,6 +19,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +102,11 @@ class Connection:
         self.name = name
         self.target = target
 
+    @property
+    def who(self) -> str:
+        """What every error begins with: the platform's name, and the host's."""
+        return f"{self.name}: {self.target.host}"
+
     def command(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Return the local command that runs `argv` there, for programs whose output is followed."""
         return (SSH, *self._sharing(), *self.target.arguments(), self.target.host, "--", shlex.join(argv))
@@ -114,7 +120,7 @@ class Connection:
             done = capture(self.command(argv), timeout=timeout, stdin=stdin, env=environment(os.environ))
         except PlatformError as error:
             if "did not answer" in error.problem:
-                text = f"{self.name}: {self.target.host} did not answer within {timeout:g} s"
+                text = f"{self.who} did not answer within {timeout:g} s"
                 raise ConnectionLostError(text, "Check the host and the way to it.") from error
             raise
         if done.code == SSH_FAILED:
@@ -137,7 +143,7 @@ class Connection:
         argv = ("sh", "-c", RECEIVE, "sh", path, digest, secrets.token_hex(4))
         done = self.run(argv, timeout=SEND_SECONDS, stdin=source)
         if done.code == CUT_OFF:
-            text = f"{self.name}: {self.target.host}: {source.name} did not arrive whole"
+            text = f"{self.who}: {source.name} did not arrive whole"
             raise ConnectionLostError(text, "Check the way to the host.")
         if done.code != 0:
             raise command_failure(self.name, self.target.host, done.stderr)
@@ -161,7 +167,7 @@ class Connection:
         except binascii.Error:
             content = b""
         if hashlib.sha256(content).hexdigest() != digest:
-            problem = f"{self.name}: {self.target.host}: {path} did not arrive whole"
+            problem = f"{self.who}: {path} did not arrive whole"
             raise ConnectionLostError(problem, f"It may have at most {MOST_FETCHED >> 20} MiB.")
         partial = destination.with_name(f"{destination.name}.partial")
         partial.write_bytes(content)
@@ -209,6 +215,13 @@ def resolved(name: str, target: Target) -> dict[str, str]:
     if done.code != 0:
         raise connection_failure(name, target.host, done.stderr)
     return dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
+
+
+def client_version() -> str:
+    """Return what ssh says it is, `OpenSSH_9.2p1 …`; empty without one."""
+    with suppress(PlatformError):
+        return capture((SSH, "-V"), timeout=ANSWER_SECONDS).stderr.strip()
+    return ""
 
 
 def _quoted(path: Path) -> str:

@@ -74,6 +74,12 @@ class LoopbackSshd:
         for session in _children(self._process.pid):
             os.kill(session, signal.SIGKILL)
 
+    def restart(self) -> None:
+        """Be away for a moment."""
+        self.stop()
+        time.sleep(1.0)
+        self.start()
+
     def know_host(self) -> None:
         """Write the host's present key into known_hosts."""
         kind, key, *_ = (self.folder / "host_key.pub").read_text().split()

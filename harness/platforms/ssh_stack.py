@@ -1,0 +1,104 @@
+"""A stack on another host: its wheels sent once, a virtual environment made of them there, offline.
+
+The installer is the controller's own pip, sent along: the host needs a Python with its standard library, no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness import packages, stacks
+from harness.errors import PlatformError
+from harness.platforms.ssh_host import Host, Survey
+from harness.stacks import Stack
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can carry
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """A stack as it is there: its interpreter, and the folders of NVIDIA's libraries among its wheels."""
+
+    stack: Stack
+    python: str
+    libraries: tuple[str, ...] = ()
+
+
+def install(host: Host, stack: Stack, progress: Progress) -> Installed:
+    """Install the stack's environment unless it is there; return its interpreter. Raises PlatformError, StackError."""
+    if stack.requirements is None:
+        return Installed(stack=stack, python=host.python(stack.python, exactly=False))
+    survey = host.reach()
+    _check_machine(host, survey)
+    python = host.python(stack.python, exactly=True)
+    wheels = _send_wheels(host, survey, stack, progress)
+    name = f"{stack.name}-{stack.lock_sha256[:12]}-{stacks.wheels_digest(stack)[:12]}"
+    digest = hashlib.sha256(python.encode()).hexdigest()[:6]  # another Python, another environment
+    folder = f"{survey.root}/envs/{name}-cp{stack.python.replace('.', '')}-{digest}"
+    progress(f"{stack.name}: an environment on {host.connection.target.host}")
+    request = {"folder": folder, "pip": _pip_arguments(host, stack, stack.requirements, wheels)}
+    made = host.install(python, json.dumps(request))
+    return Installed(stack=stack, python=made["python"], libraries=tuple(made["libraries"]))
+
+
+def _check_machine(host: Host, survey: Survey) -> None:
+    """The wheels are those of this machine's kind."""
+    here = (platform.system(), platform.machine())
+    if (survey.system, survey.machine) != here:
+        problem = f"{host.connection.who}: it is {survey.system} on {survey.machine}, and the wheels fetched here are"
+        remedy = "Run `nox -s matrix` there, and report both bundles together."
+        raise PlatformError(f"{problem} for {' on '.join(here)}", remedy)
+
+
+def _send_wheels(host: Host, survey: Survey, stack: Stack, progress: Progress) -> list[str]:
+    """Send the wheels that are not there; return the folder of each: its name is the wheel's digest."""
+    here = {f"{survey.root}/wheels/{digest}/{path.name}": path for path, digest in _wheels(stack, progress)}
+    lacking = sorted(host.lacking(sorted(here)))
+    for number, path in enumerate(lacking, start=1):
+        size = here[path].stat().st_size >> 20
+        progress(f"{stack.name}: sending wheel {number} of {len(lacking)}, {here[path].name} ({size} MiB)")
+        host.connection.send(here[path], path)
+    return sorted(path.rpartition("/")[0] for path in here)
+
+
+def _wheels(stack: Stack, progress: Progress) -> list[tuple[Path, str]]:
+    """Return the stack's wheels on this host, each with its SHA-256."""
+    found = []
+    for path in sorted(stacks.wheelhouse(stack, progress).glob("*.whl")):
+        with path.open("rb") as file:
+            found.append((path, hashlib.file_digest(file, "sha256").hexdigest()))
+    return found
+
+
+def _pip_arguments(host: Host, stack: Stack, requirements: Path, wheels: Sequence[str]) -> list[str]:
+    """Return what follows the environment's interpreter: the same offline installation as on every platform."""
+    with TemporaryDirectory(prefix="overhead-matrix-", ignore_cleanup_errors=True) as scratch:
+        pip = host.keep(_pack_pip(stack.name, Path(scratch, "pip.pyz")), "pip")
+    links = [part for folder in wheels for part in ("--find-links", folder)]
+    return [
+        "-I", pip, "--isolated", "--disable-pip-version-check", "--no-cache-dir", "--quiet", "install",
+        "--no-warn-script-location", "--no-index", *links, "--require-hashes", "--no-deps",
+        "--requirement", host.keep(requirements, "requirements"),
+    ]  # fmt: skip
+
+
+def _pack_pip(label: str, target: Path) -> Path:
+    """Write the controller's pip as one zipapp: same pip, same bytes."""
+    folder = packages.pip_folder(label)
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                name = path.relative_to(folder.parent).as_posix()
+                archive.writestr(zipfile.ZipInfo(name, EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
+        archive.writestr(
+            zipfile.ZipInfo("__main__.py", EPOCH), "import runpy\nrunpy.run_module('pip', None, '__main__')\n"
+        )
+    return target
