@@ -31,7 +31,7 @@ def create(
         case Wsl():
             return WslPlatform(name, config)
         case Vm():
-            return VmPlatform(name, config, gpu=gpu, root=root, scratch=scratch, run_id=run_id)
+            return VmPlatform(name, config, root=root, scratch=scratch, run_id=run_id)
         case Remote():
             return RemotePlatform(name, config, run_id=run_id)
         case _:

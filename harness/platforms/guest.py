@@ -31,11 +31,10 @@ EMULATED = "emulated by TCG: no figure of a virtual machine"
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """The first start of a run's guest; later ones keep to its accelerator and port."""
+    """The first start of a run's guest; later ones keep to its accelerator."""
 
     machine: Machine
     accelerator: Accelerator
-    port: int
     seconds: float
     kvm_problem: str  # why KVM was tried and not used
 
@@ -55,16 +54,14 @@ class Guest:
         self.started: Started | None = None
 
     @contextmanager
-    def up(self, say: Callable[[str], None]) -> Iterator[Started]:
+    def up(self, say: Callable[[str], None]) -> Iterator[Running]:
         """Boot the guest unless it runs. Raises PlatformError where it does not come up."""
         try:
             if self._running is None or not self._running.is_alive():
-                self._start(say)
-            if self.started is None:
-                raise AssertionError
-            yield self.started
+                self._running = self._start(say)
+            yield self._running
         finally:
-            if self._loan is not None and self._loan.borrowed:
+            if self._loan is not None and (self._loan.borrowed or self._running is None):
                 self.down()
 
     def down(self) -> None:
@@ -97,22 +94,21 @@ class Guest:
         found: dict[str, Fact] = {f"vm.{name}": {"value": value, "source": "QEMU"} for name, value in values.items()}
         return found | (vfio.facts(self._system, self._config.gpu) if self._config.gpu else {})
 
-    def _start(self, say: Callable[[str], None]) -> None:
+    def _start(self, say: Callable[[str], None]) -> Running:
         self._make_folder()
         if self._not_returned:
             raise PlatformError(f"{self._name}: {self._not_returned[0]}")
-        if self._config.gpu:
+        if self._config.gpu and self._loan is None:
             self._loan = vfio_loan.borrow(self._system, self._config.gpu, cache_dir())
         made = machine(self._name, self._config, self._image, self._folder, self._system)
         say(f"{self._name}: booting the guest")
-        self._running, kvm_problem = self._boot(made, say)
-        self.started = self.started or Started(
-            machine=made,
-            accelerator=self._running.accelerator,
-            port=self._running.port,
-            seconds=self._running.seconds,
-            kvm_problem=kvm_problem,
+        if self.started is not None:  # what is measured in one run is measured under one accelerator
+            return qemu.boot(self._name, made, self.started.accelerator, self._folder)
+        running, kvm_problem = self._boot(made, say)
+        self.started = Started(
+            machine=made, accelerator=running.accelerator, seconds=running.seconds, kvm_problem=kvm_problem
         )
+        return running
 
     def _make_folder(self) -> None:
         """Make it, once the guests and the GPUs of killed runs are back."""
@@ -124,9 +120,6 @@ class Guest:
 
     def _boot(self, made: Machine, say: Callable[[str], None]) -> tuple[Running, str]:
         """Return the running guest, and why it is not KVM that runs it."""
-        if self.started is not None:  # what is measured in one run is measured under one accelerator
-            again = qemu.boot(self._name, made, self.started.accelerator, self._folder, port=self.started.port)
-            return again, self.started.kvm_problem
         problem = self._known_kvm_problem()
         for accelerator in accelerators(self._config, self._system, kvm_problem=problem):
             try:
@@ -136,8 +129,8 @@ class Guest:
             except PlatformError as error:
                 if accelerator == "tcg" or self._config.accelerator == "kvm":
                     raise
-                problem = str(error)
-                say(f"{problem}; emulating it instead")
+                problem = error.problem
+                say(f"{problem}; so the guest is emulated")
                 (self._folder.parent / KVM_FAILED).write_text(problem, encoding="utf-8")
         raise AssertionError
 

@@ -152,12 +152,12 @@ def free_port() -> int:
 
 def _explained(name: str, said: str) -> PlatformError:
     lines = [line for line in said.splitlines() if line.strip() and "warning:" not in line]
-    last = lines[-1].removeprefix(f"{QEMU}: ") if lines else "it gave no reason"
+    last = lines[-1].removeprefix(f"{QEMU}: ").rstrip(".") if lines else "it gave no reason"
     for pattern, problem, remedy in _FAILURES:
         if re.search(pattern, said, re.IGNORECASE):
             kind = PortTakenError if "port" in problem else PlatformError
             return kind(f"{name}: the guest can't be started: {problem} ({last})", remedy)
-    return PlatformError(f"{name}: QEMU ends at once: {last}", "Correct the platform in matrix.yaml.")
+    return PlatformError(f"{name}: QEMU ends at once: {last}", "Correct the platform in matrix.yaml, or its image.")
 
 
 def _pin(running: Running, cpus: Sequence[int]) -> None:

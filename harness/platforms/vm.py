@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ from harness.agent.messages import Location
 from harness.errors import PlatformError
 from harness.matrix.model import Remote, Vm
 from harness.platforms.base import RUNNABLE, Availability, Ending, Job, Prepared
-from harness.platforms.guest import Guest, Started
+from harness.platforms.guest import Guest
 from harness.platforms.guest_image import GuestImage
+from harness.platforms.qemu import Running
 from harness.platforms.remote import RemotePlatform
 from harness.platforms.ssh import Target
 from harness.platforms.vfio import Sysfs
@@ -34,7 +36,6 @@ class VmPlatform:
         name: str,
         config: Vm,
         *,
-        gpu: bool,
         root: Path,
         scratch: Path,
         run_id: str,
@@ -43,13 +44,14 @@ class VmPlatform:
     ) -> None:
         self.name = name
         self._config = config
-        self._gpu = gpu
         self._scratch = scratch
         self._run_id = run_id
         self._agent = agent
         self._system = system
         self._image = GuestImage(disk=(root / config.image).resolve())
         self._guest = Guest(name, config, self._image, folder=scratch / name, system=system)
+        self._stacks: dict[str, Stack] = {}
+        self._running: Running | None = None  # the boot that `_inside` is about
         self._inside: RemotePlatform | None = None
 
     def availability(self) -> Availability:
@@ -74,10 +76,10 @@ class VmPlatform:
 
     def prepare(self, stack: Stack, progress: Callable[[str], None]) -> Prepared:
         """Boot the guest and install the stack in it. Raises PlatformError, StackError."""
-        with self._guest.up(progress) as started:
-            self._inside = self._inside or self._remote(started)
-            prepared = self._inside.prepare(stack, progress)
-        own = {"image_id": self._image.identity(), "start_seconds": round(started.seconds, 1)}
+        with self._guest.up(progress) as running:
+            prepared = self._entered(running).prepare(stack, progress)
+            self._stacks[stack.name] = stack
+        own = {"image_id": self._image.identity(), "start_seconds": round(running.seconds, 1)}
         return Prepared(provenance={**prepared.provenance, **own})
 
     def facts(self) -> Mapping[str, Fact]:
@@ -94,10 +96,10 @@ class VmPlatform:
 
     def launch(self, job: Job, *, verb: str = "run", resources: Mapping[str, Path] | None = None) -> Ending:
         """Run the agent in the guest, which boots anew if it has ended. Raises PlatformError."""
-        if self._inside is None:
+        if job.spec.stack not in self._stacks:
             raise PlatformError(f"{self.name}: stack {job.spec.stack} has not been prepared")
-        with self._guest.up(_unsaid):
-            return self._inside.launch(job, verb=verb, resources=resources)
+        with self._guest.up(_unsaid) as running:
+            return self._entered(running).launch(job, verb=verb, resources=resources)
 
     def close(self) -> None:
         """End the guest, remove its disk, give the GPU back."""
@@ -105,27 +107,28 @@ class VmPlatform:
             self._inside.close()
         self._guest.discard()
 
-    def _remote(self, started: Started) -> RemotePlatform:
-        known = self._scratch / self.name / "known_hosts"
+    def _entered(self, running: Running) -> RemotePlatform:
+        """Return the way into a running guest. One that has booted anew finds on its disk what was installed."""
+        if self._inside is None or self._running is not running:
+            self._inside, self._running = self._remote(running), running
+            for stack in self._stacks.values():
+                self._inside.prepare(stack, _unsaid)
+        return self._inside
+
+    def _remote(self, running: Running) -> RemotePlatform:
+        known = running.folder / "known_hosts"
         known.write_text(f"{ALIAS} {self._image.host_key.read_text(encoding='ascii')}", encoding="ascii")
         host = f"{self._config.user}@127.0.0.1"
         target = Target(
             host=host,
-            port=started.port,
+            port=running.port,
             identity=self._image.key,
             known_hosts=known,
-            config=Path("/dev/null"),  # the user's own configuration is about other hosts
+            config=Path(os.devnull),  # the user's own configuration is about other hosts
             options=(f"HostKeyAlias={ALIAS}",),
         )
-        return RemotePlatform(
-            self.name,
-            Remote(kind="remote", host=host),
-            gpu=self._gpu,
-            scratch=self._scratch,
-            run_id=self._run_id,
-            agent=self._agent,
-            target=target,
-        )
+        inside = Remote.model_validate({"kind": "remote", "host": host})
+        return RemotePlatform(self.name, inside, run_id=self._run_id, agent=self._agent, target=target)
 
 
 def _unsaid(_line: str) -> None:
