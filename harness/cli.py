@@ -223,6 +223,16 @@ def _print_plan(profile: str, rows: list[dict[str, Any]], least: float, most: fl
     )
 
 
+def _recover() -> None:
+    """Put right what killed runs left, before the host is asked what it has."""
+    from harness.cache import cache_dir
+    from harness.platforms.guest import recover
+    from harness.platforms.vfio import SYSTEM
+
+    for problem in recover(SYSTEM, cache_dir() / "scratch"):
+        print(f"overhead-matrix: {problem}", file=sys.stderr)
+
+
 def _begin(arguments: argparse.Namespace) -> Run:
     from harness.matrix.load import load
     from harness.runner import run as runs
@@ -241,6 +251,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from harness.runner.progress import RunProgress
     from harness.runner.run import execute
 
+    _recover()
     run = _begin(arguments)
     console = Console(stderr=False)
     console.print(

@@ -39,6 +39,15 @@ class Started:
     kvm_problem: str  # why KVM was tried and not used
 
 
+def recover(system: Sysfs, scratch: Path) -> list[str]:
+    """End the guests that killed runs left, whose folders lie in `scratch`, and give the host its GPUs back.
+
+    Return what can't be given back, one line each. Before that, this host seems to have fewer GPUs than it has.
+    """
+    sweep(*scratch.glob("*"))
+    return vfio_loan.reclaim(system, cache_dir())
+
+
 class Guest:
     """A guest whose files lie in `folder`, a folder of the run's own."""
 
@@ -111,10 +120,9 @@ class Guest:
         return running
 
     def _make_folder(self) -> None:
-        """Make it, once the guests and the GPUs of killed runs are back."""
+        """Make it, once the guests of killed runs have ended and their GPUs are back."""
         scratch = self._folder.parent
-        sweep(*scratch.parent.glob("*"))
-        self._not_returned += vfio_loan.reclaim(self._system, cache_dir())
+        self._not_returned += recover(self._system, scratch.parent)
         claim(scratch)
         self._folder.mkdir(exist_ok=True)
 

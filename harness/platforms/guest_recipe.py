@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -112,7 +113,7 @@ def _check_tools() -> None:
     missing = [package for program, package in PROGRAMS.items() if _program(program) is None]
     if missing:
         raise PlatformError("programs that make a guest image are missing", f"apt-get install {' '.join(missing)}")
-    if os.geteuid() != 0:
+    if sys.platform == "win32" or os.geteuid() != 0:
         raise PlatformError("making a guest image needs root, for the owners of its files", "Run it with sudo.")
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def shut_down(running: Running, *, seconds: float = SHUTDOWN_SECONDS) -> None:
 
 def kill(running: Running) -> None:
     """End QEMU at once, if it still runs, and forget it."""
-    if running.is_alive():
+    if running.is_alive() and sys.platform != "win32":
         with contextlib.suppress(OSError):
             os.kill(int(running.owner.pid), signal.SIGKILL)
         _has_ended(running, END_SECONDS)
@@ -162,7 +163,7 @@ def _explained(name: str, said: str) -> PlatformError:
 
 def _pin(running: Running, cpus: Sequence[int]) -> None:
     """Bind the n-th virtual CPU's thread to the n-th of the host's CPUs."""
-    if not cpus:
+    if not cpus or sys.platform == "win32":
         return
     threads = {each["cpu-index"]: each["thread-id"] for each in qmp.ask(running.folder, "query-cpus-fast")}
     for index, cpu in enumerate(cpus):

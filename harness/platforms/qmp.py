@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ def ask(folder: Path, command: str) -> Any:  # noqa: ANN401 - whatever JSON the 
 @contextmanager
 def _connected(folder: Path) -> Iterator[IO[str]]:
     """Connect by way of the folder's descriptor: a socket's own path may have 107 bytes, and no more."""
+    if sys.platform == "win32":
+        raise OSError("guests are started from Linux")
     directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX) as connection:

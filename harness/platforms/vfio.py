@@ -42,6 +42,10 @@ class Sysfs(Files):
             return []
 
 
+SYSTEM = Sysfs()
+"""This host."""
+
+
 def refusal(system: Sysfs, address: str) -> str:
     """Return why the GPU at `address` can't be passed through now, one line with a remedy; empty if it can."""
     return next(filter(None, _refusals(system, address)), "")

@@ -18,12 +18,11 @@ from harness.platforms.guest_image import GuestImage
 from harness.platforms.qemu import Running
 from harness.platforms.remote import RemotePlatform
 from harness.platforms.ssh import Target
-from harness.platforms.vfio import Sysfs
+from harness.platforms.vfio import SYSTEM, Sysfs
 from harness.platforms.vm_machine import obstacle
 from harness.stacks import Stack
 
 ALIAS = "overhead-matrix-guest"  # by which ssh knows the guest's key, whatever its port
-SYSTEM = Sysfs()
 
 
 class VmPlatform:
@@ -79,7 +78,11 @@ class VmPlatform:
         with self._guest.up(progress) as running:
             prepared = self._entered(running).prepare(stack, progress)
             self._stacks[stack.name] = stack
-        own = {"image_id": self._image.identity(), "start_seconds": round(running.seconds, 1)}
+        own = {
+            "image_id": self._image.identity(),
+            "accelerator": running.accelerator,
+            "start_seconds": round(running.seconds, 1),
+        }
         return Prepared(provenance={**prepared.provenance, **own})
 
     def facts(self) -> Mapping[str, Fact]:

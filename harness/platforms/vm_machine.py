@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from harness.platforms.guest_image import GuestImage
 from harness.platforms.qemu_command import FIRMWARE, FIRMWARE_VARIABLES, QEMU, Accelerator, Machine
 from harness.platforms.vfio import Sysfs
 from harness.runner import process
+
+if sys.platform != "win32":
+    import resource
 
 HUGE = {"2m": 2 << 20, "1g": 1 << 30}  # what `hugepages` may be, bytes
 KVM = "/dev/kvm"
@@ -112,10 +115,12 @@ def _no_firmware() -> str:
 
 def _little_memlock(config: Vm, system: Sysfs) -> str:
     """A device reads and writes the guest's memory at any time, so all of it is locked."""
-    limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
-    if os.geteuid() == 0 or limit == resource.RLIM_INFINITY or limit >= _memory(config, system):
-        return ""
-    return f"only {limit >> 20} MiB of memory may be locked (`ulimit -l`); raise memlock in /etc/security/limits.conf"
+    if sys.platform != "win32" and os.geteuid() != 0:
+        limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+        if limit != resource.RLIM_INFINITY and limit < _memory(config, system):
+            remedy = "raise memlock in /etc/security/limits.conf"
+            return f"only {limit >> 20} MiB of memory may be locked (`ulimit -l`); {remedy}"
+    return ""
 
 
 def _cpus(config: Vm) -> int:
@@ -139,6 +144,8 @@ def _make_overlay(name: str, image: GuestImage, disk: Path) -> None:
 
 def _takes_direct(path: Path) -> bool:
     """Whether the file system lets a file bypass the page cache; a tmpfs does not."""
+    if sys.platform == "win32":
+        return False
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
     except OSError:
