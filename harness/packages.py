@@ -139,10 +139,11 @@ def _run(
         if end.timed_out:
             raise StackError(f"stack {label}: {argv[0]} did not end within {timeout:.0f} s")
         if end.code != 0:
-            raise _failure(label, log.read_text(encoding="utf-8", errors="replace"))
+            raise failure(label, log.read_text(encoding="utf-8", errors="replace"))
 
 
-def _failure(label: str, output: str) -> StackError:
+def failure(label: str, output: str) -> StackError:
+    """Return the error for what pip or uv printed before they failed."""
     said = _last_error(output)
     for patterns, meaning, remedy in _FAILURES:
         if any(pattern in output for pattern in patterns):

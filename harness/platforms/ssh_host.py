@@ -25,6 +25,7 @@ from harness.platforms.owner import Owner
 from harness.platforms.ssh import Connection
 from harness.platforms.ssh_errors import ConnectionLostError
 from harness.platforms.ssh_job import LEASE, RETRY, Frames, ending, follow, request
+from harness.runner.process import Completed
 
 KEEPER = Path(__file__).with_name("keeper.py")
 FLOOR = (3, 10)  # of agent and keeper
@@ -119,12 +120,12 @@ class Host:
 
     def keeper(self, *arguments: str, timeout: float = 60.0) -> Any:  # noqa: ANN401 - what the verb answers
         """Run a verb of the keeper there and return its answer. Raises PlatformError."""
-        return _answer(self.connection.check((*self._keeper, *arguments), timeout=timeout))
+        return answer(self.connection.check((*self._keeper, *arguments), timeout=timeout))
 
-    def install(self, python: str, request: str) -> Any:  # noqa: ANN401 - what the keeper answers
+    def install(self, python: str, request: str) -> Completed:
         """Have the keeper make an environment of this Python; a drop meanwhile is waited out. Raises PlatformError."""
         verb = (python, *self._keeper[1:], "install", request)
-        return self._patiently(lambda: _answer(self.connection.check(verb, timeout=INSTALL_SECONDS)))
+        return self._patiently(lambda: self.connection.run(verb, timeout=INSTALL_SECONDS))
 
     def launch(self, job: Job, argv: Sequence[str], env: Mapping[str, str]) -> Ending:
         """Run a program there in the job's private folder to its end; fetch its result. Raises PlatformError."""
@@ -201,7 +202,7 @@ class Host:
                 return done
 
 
-def _answer(said: str) -> Any:  # noqa: ANN401 - JSON of the keeper
+def answer(said: str) -> Any:  # noqa: ANN401 - JSON of the keeper
     """Return the JSON in a command's output; login scripts may have printed something before it."""
     lines = [line for line in said.splitlines() if line.startswith("{")]
     return json.loads(lines[-1]) if lines else {}

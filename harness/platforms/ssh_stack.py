@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import zipfile
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness import packages, stacks
-from harness.errors import PlatformError
-from harness.platforms.ssh_host import Host, Survey
+from harness.errors import HarnessError, PlatformError
+from harness.platforms.ssh_errors import COMMAND, command_failure, explain
+from harness.platforms.ssh_host import Host, Survey, answer
 from harness.stacks import Stack
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can carry
 Progress = Callable[[str], None]
 
 
@@ -45,8 +45,19 @@ def install(host: Host, stack: Stack, progress: Progress) -> Installed:
     folder = f"{survey.root}/envs/{name}-cp{stack.python.replace('.', '')}-{digest}"
     progress(f"{stack.name}: an environment on {host.connection.target.host}")
     request = {"folder": folder, "pip": _pip_arguments(host, stack, stack.requirements, wheels)}
-    made = host.install(python, json.dumps(request))
+    done = host.install(python, json.dumps(request))
+    if done.code != 0:
+        raise _failure(host, stack, done.stderr)
+    made = answer(done.stdout)
     return Installed(stack=stack, python=made["python"], libraries=tuple(made["libraries"]))
+
+
+def _failure(host: Host, stack: Stack, said: str) -> HarnessError:
+    """Return the error of an installation: of the host (a full disk), else of pip."""
+    target = host.connection.target.host
+    if explain(said, target, COMMAND):
+        return command_failure(host.connection.name, target, said)
+    return packages.failure(f"{stack.name} on {target}", said)
 
 
 def _check_machine(host: Host, survey: Survey) -> None:
@@ -80,25 +91,17 @@ def _wheels(stack: Stack, progress: Progress) -> list[tuple[Path, str]]:
 
 def _pip_arguments(host: Host, stack: Stack, requirements: Path, wheels: Sequence[str]) -> list[str]:
     """Return what follows the environment's interpreter: the same offline installation as on every platform."""
-    with TemporaryDirectory(prefix="overhead-matrix-", ignore_cleanup_errors=True) as scratch:
-        pip = host.keep(_pack_pip(stack.name, Path(scratch, "pip.pyz")), "pip")
     links = [part for folder in wheels for part in ("--find-links", folder)]
     return [
-        "-I", pip, "--isolated", "--disable-pip-version-check", "--no-cache-dir", "--quiet", "install",
-        "--no-warn-script-location", "--no-index", *links, "--require-hashes", "--no-deps",
-        "--requirement", host.keep(requirements, "requirements"),
+        "-I", f"{_send_pip(host, stack)}/pip", "--isolated", "--disable-pip-version-check",
+        "--no-cache-dir", "--quiet", "install", "--no-warn-script-location", "--no-index", *links,
+        "--require-hashes", "--no-deps", "--requirement", host.keep(requirements, "requirements"),
     ]  # fmt: skip
 
 
-def _pack_pip(label: str, target: Path) -> Path:
-    """Write the controller's pip as one zipapp: same pip, same bytes."""
-    folder = packages.pip_folder(label)
-    with zipfile.ZipFile(target, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                name = path.relative_to(folder.parent).as_posix()
-                archive.writestr(zipfile.ZipInfo(name, EPOCH), path.read_bytes(), zipfile.ZIP_DEFLATED)
-        archive.writestr(
-            zipfile.ZipInfo("__main__.py", EPOCH), "import runpy\nrunpy.run_module('pip', None, '__main__')\n"
-        )
-    return target
+def _send_pip(host: Host, stack: Stack) -> str:
+    """Send the controller's pip, if it is not there; return the folder that holds it."""
+    with TemporaryDirectory(prefix="overhead-matrix-", ignore_cleanup_errors=True) as scratch:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(packages.pip_folder(stack.name), Path(scratch, "pip"), ignore=ignored)
+        return host.keep(Path(scratch), "pip")
