@@ -10,8 +10,8 @@ from harness.errors import PlatformError
 
 QCOW2 = b"QFI\xfb"
 RAW_ROOT = "/dev/vda"
-# No `quiet`: where a guest does not come up, the last lines of its console say why. A panic ends QEMU at once.
-KERNEL_ARGUMENTS = f"root={RAW_ROOT} rw console=ttyS0 panic=-1 net.ifnames=0"
+# Not `quiet`: where a guest does not come up, the last lines of its console say why. A panic ends QEMU at once.
+KERNEL_ARGUMENTS = f"root={RAW_ROOT} rw console=ttyS0 loglevel=4 panic=-1 net.ifnames=0"
 
 
 @dataclass(frozen=True, kw_only=True)

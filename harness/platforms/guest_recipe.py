@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,17 +34,27 @@ PACKAGES = (
 PROGRAMS = {
     "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "qemu-img": "qemu-utils", "ssh-keygen": "openssh-client",
 }  # fmt: skip
-# What would run in the background while something is measured.
+# What would run in the background while something is measured, and what only makes the start longer.
 JOBS = ("apt-daily", "apt-daily-upgrade", "dpkg-db-backup", "e2scrub_all", "e2scrub_reap", "fstrim", "man-db",
         "systemd-tmpfiles-clean")  # fmt: skip
+MASKED = (
+    *(f"{job}.{kind}" for job in JOBS for kind in ("timer", "service")),
+    "modprobe@.service", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "systemd-binfmt.service",
+    "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
+)  # fmt: skip
 NETWORK = "[Match]\nType=ether\n\n[Network]\nAddress=10.0.2.15/24\nLinkLocalAddressing=no\n"  # of QEMU's user network
 FILES = {
     "etc/hostname": "guest\n",
     "etc/hosts": "127.0.0.1 localhost guest\n",
-    "etc/fstab": "/dev/vda / ext4 noatime 0 1\n",
+    "etc/fstab": "/dev/vda / ext4 noatime 0 0\n",
     "etc/systemd/network/guest.network": NETWORK,
     "etc/ssh/sshd_config.d/guest.conf": "UseDNS no\nPasswordAuthentication no\nMaxStartups 100\nMaxSessions 100\n",
     "root/.hushlogin": "",
+}
+# Before the kernel is installed: the initial RAM disk then has what this machine needs to find its disk, and no more.
+INITIAL = {
+    "etc/initramfs-tools/conf.d/guest": "MODULES=list\n",
+    "usr/share/initramfs-tools/modules.d/guest": "virtio_pci\nvirtio_blk\next4\n",
 }
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
@@ -64,7 +75,7 @@ class Recipe:
 
     def digest(self) -> str:
         """Return what tells this recipe from others."""
-        content = [asdict(self), self.packages, sorted(FILES.items()), JOBS]
+        content = [asdict(self), self.packages, sorted(FILES.items()), sorted(INITIAL.items()), MASKED]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -124,11 +135,13 @@ def _program(name: str) -> str | None:
 def _build(recipe: Recipe, image: GuestImage, root: Path, say: Callable[[str], None]) -> dict[str, str]:
     """Make the disk and what lies beside it; return name → version of the packages in it."""
     say(f"guest image: installing {recipe.suite} and {len(recipe.packages)} packages")
-    _run(
-        ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io",
-         f"--include={','.join(recipe.packages)}", recipe.suite, str(root), *filter(None, [recipe.mirror])],
-        BUILD_SECONDS,
-    )  # fmt: skip
+    before = root.with_name("before")
+    _write(before, INITIAL)
+    copied = " ".join(shlex.quote(str(each)) for each in sorted(before.iterdir()))
+    options = ("--quiet", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io")
+    packages = (f"--essential-hook=copy-in {copied} /", f"--include={','.join(recipe.packages)}")
+    source = (recipe.suite, str(root), *filter(None, [recipe.mirror]))
+    _run(["mmdebstrap", *options, *packages, *source], BUILD_SECONDS)
     _configure(root, image)
     say("guest image: making the disk")
     shutil.copyfile(_only(root, "boot/vmlinuz-*"), image.kernel)
@@ -148,21 +161,24 @@ def _make_disk(recipe: Recipe, root: Path, image: GuestImage) -> None:
 
 
 def _configure(root: Path, image: GuestImage) -> None:
-    for path, text in FILES.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text, encoding="utf-8")
+    _write(root, FILES)
     (root / "etc/machine-id").write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
     wants = root / "etc/systemd/system/multi-user.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
     network = wants / "systemd-networkd.service"
     network.unlink(missing_ok=True)
     network.symlink_to("/lib/systemd/system/systemd-networkd.service")
-    for job in JOBS:
-        for unit in (f"{job}.timer", f"{job}.service"):
-            masked = root / "etc/systemd/system" / unit
-            masked.unlink(missing_ok=True)
-            masked.symlink_to("/dev/null")
+    for unit in MASKED:
+        masked = root / "etc/systemd/system" / unit
+        masked.unlink(missing_ok=True)
+        masked.symlink_to("/dev/null")
     _make_keys(root, image)
+
+
+def _write(root: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
 
 
 def _make_keys(root: Path, image: GuestImage) -> None:
@@ -197,8 +213,12 @@ def _only(root: Path, pattern: str) -> Path:
 def _publish(new: GuestImage, image: GuestImage) -> None:
     """Move the files to their place, the record last: with it, everything is there."""
     image.record.unlink(missing_ok=True)
+    user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     for name in ("disk", "key", "host_key", "kernel", "initrd", "record"):
-        getattr(new, name).replace(getattr(image, name))
+        path: Path = getattr(new, name)
+        if sys.platform != "win32" and user.isdecimal() and group.isdecimal():
+            os.chown(path, int(user), int(group))  # ssh takes no key of another user
+        path.replace(getattr(image, name))
 
 
 def _run(argv: Sequence[str], timeout: float) -> None:

@@ -25,7 +25,7 @@ from harness.platforms.qemu_command import CONSOLE, PID_FILE, QEMU, Accelerator,
 from harness.runner import process
 
 LAUNCH_SECONDS = 600.0  # until QEMU is up: it may have to zero, or pin for a GPU, hundreds of gigabytes
-BOOT_SECONDS: dict[Accelerator, float] = {"kvm": 90.0, "tcg": 300.0}
+BOOT_SECONDS: dict[Accelerator, float] = {"kvm": 90.0, "tcg": 600.0}
 SHUTDOWN_SECONDS = 60.0
 END_SECONDS = 10.0
 POLL_SECONDS = 0.25
@@ -204,22 +204,21 @@ def _greets(port: int) -> bool:
 
 
 def _not_up(name: str, running: Running, what: str) -> PlatformError:
-    last = last_words(running.folder)
-    said = f"; its console ends with: {last}" if last else "; its console is silent"
     remedy = "Does the image boot by itself, with sshd on port 22 and a network of 10.0.2.15 or DHCP?"
-    return PlatformError(f"{name}: under {running.accelerator.upper()} {what}{said}", remedy)
+    return PlatformError(f"{name}: under {running.accelerator.upper()} {what}{last_words(running.folder)}", remedy)
 
 
 def last_words(folder: Path) -> str:
-    """Return the last line of the guest's console that says something, a panic's reason if there is one."""
+    """Say how the guest's console ends: with the last line that says something, or with a panic's reason."""
     try:
         text = (folder / CONSOLE).read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
+        text = ""
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     lines = [" ".join(line.split()) for line in plain.splitlines() if line.strip()]
     panics = [line for line in lines if "Kernel panic" in line]
-    return (panics or lines or [""])[-1][:200]
+    last = (panics or lines or [""])[-1][:200]
+    return f"; its console ends with: {last}" if last else "; its console is silent"
 
 
 def _has_ended(running: Running, seconds: float) -> bool:

@@ -103,7 +103,7 @@ def _disk(machine: Machine) -> list[str]:
 def _gpu(machine: Machine) -> list[str]:
     if not machine.gpu:
         return []
-    return ["-device", "pcie-root-port,id=slot,chassis=1", "-device", f"vfio-pci,host={machine.gpu},bus=slot"]
+    return ["-device", "pcie-root-port,id=gpu_port,chassis=1", "-device", f"vfio-pci,host={machine.gpu},bus=gpu_port"]
 
 
 def _escaped(path: Path) -> str:

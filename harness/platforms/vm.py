@@ -15,7 +15,7 @@ from harness.matrix.model import Remote, Vm
 from harness.platforms.base import RUNNABLE, Availability, Ending, Job, Prepared
 from harness.platforms.guest import Guest
 from harness.platforms.guest_image import GuestImage
-from harness.platforms.qemu import Running
+from harness.platforms.qemu import Running, last_words
 from harness.platforms.remote import RemotePlatform
 from harness.platforms.ssh import Target
 from harness.platforms.vfio import SYSTEM, Sysfs
@@ -102,7 +102,13 @@ class VmPlatform:
         if job.spec.stack not in self._stacks:
             raise PlatformError(f"{self.name}: stack {job.spec.stack} has not been prepared")
         with self._guest.up(_unsaid) as running:
-            return self._entered(running).launch(job, verb=verb, resources=resources)
+            try:
+                return self._entered(running).launch(job, verb=verb, resources=resources)
+            except PlatformError as error:
+                if running.is_alive():
+                    raise
+                problem = f"{self.name}: the guest ended while it was used{last_words(running.folder)}"
+                raise PlatformError(problem, "The next use boots it anew; see `dmesg` if QEMU was killed.") from error
 
     def close(self) -> None:
         """End the guest, remove its disk, give the GPU back."""

@@ -102,6 +102,17 @@ def test_a_disk_that_is_none_ends_qemu_at_once(folder: Path) -> None:
         qemu.boot("guest", spoilt, "tcg", folder)
 
 
+def test_a_gpu_that_qemu_cannot_use_is_told(folder: Path) -> None:
+    """As far as QEMU goes without one: its port is made, and the device is asked for."""
+    with pytest.raises(PlatformError, match=r"QEMU can't use the GPU \(.*ffff:1f:1f\.7"):
+        qemu.boot("guest", replace(spinning(folder), gpu="ffff:1f:1f.7"), "tcg", folder)
+
+
+def test_memory_is_bound_to_a_node_or_the_guest_refused(folder: Path) -> None:
+    with pytest.raises(PlatformError, match="its memory can't be bound to the NUMA nodes"):
+        qemu.boot("guest", replace(spinning(folder), nodes=(63,)), "tcg", folder)
+
+
 @pytest.mark.parametrize(
     ("said", "problem", "remedy"),
     [

@@ -80,8 +80,8 @@ def test_a_gpu_sits_behind_a_port_of_its_own_and_boots_by_uefi(machine: Machine)
     variables = Path("/run/firmware.fd")
     argv = command_line(replace(machine, gpu="0000:01:00.0", variables=variables), "kvm", 1)
     assert options(argv, "device")[-2:] == [
-        "pcie-root-port,id=slot,chassis=1",
-        "vfio-pci,host=0000:01:00.0,bus=slot",
+        "pcie-root-port,id=gpu_port,chassis=1",
+        "vfio-pci,host=0000:01:00.0,bus=gpu_port",
     ]
     assert options(argv, "drive")[:2] == [
         f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.errors import PlatformError
 from harness.matrix.model import Vm
 from harness.platforms import qmp
+from harness.platforms.base import Job
 from harness.platforms.guest_image import GuestImage
 from harness.platforms.vm import VmPlatform
 from tests.platforms.jobs import FakeAgent, Launching, driver_stack, quiet, result
@@ -76,16 +76,17 @@ def booted(guest_image: GuestImage, folder: Path) -> Iterator[VmPlatform]:
     assert not (folder / "scratch" / "run" / "guest").exists()
 
 
-def launched(platform: VmPlatform, launching: Launching, seed: int, **options: Any) -> Any:
-    job = launching.job(**options)
-    return platform.launch(replace(job, spec=replace(job.spec, seed=seed))), job
+def seeded(job: Job, seed: int) -> Job:
+    """The fake agent does what the seed tells."""
+    return replace(job, spec=replace(job.spec, seed=seed))
 
 
 @pytest.mark.slow
 def test_each_launch_is_a_fresh_process_in_the_guest(booted: VmPlatform, launching: Launching) -> None:
     seen = []
     for _ in range(2):
-        end, job = launched(booted, launching, 1, timeout=120, locations=booted.locations())
+        job = launching.job(timeout=120, locations=booted.locations())
+        end = booted.launch(job)
         assert (end.exit_code, end.timed_out, end.oom) == (0, False, False)
         seen.append(result(job))
     assert launching.lines == ["1", "1"]
@@ -97,9 +98,9 @@ def test_each_launch_is_a_fresh_process_in_the_guest(booted: VmPlatform, launchi
 
 @pytest.mark.slow
 def test_endings_are_told_apart(booted: VmPlatform, launching: Launching) -> None:
-    assert launched(booted, launching, 5, timeout=120)[0].exit_code == 5
-    assert launched(booted, launching, 11, timeout=120)[0].signal == signal.SIGSEGV
-    assert launched(booted, launching, 60, timeout=5)[0].timed_out
+    assert booted.launch(seeded(launching.job(timeout=120), 5)).exit_code == 5
+    assert booted.launch(seeded(launching.job(timeout=120), 11)).signal == signal.SIGSEGV
+    assert booted.launch(seeded(launching.job(timeout=5), 60)).timed_out
 
 
 @pytest.mark.slow
@@ -133,14 +134,18 @@ def test_what_the_host_knows_of_the_guest(booted: VmPlatform, folder: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_guest_whose_qemu_was_killed_boots_anew_with_what_was_installed(
+def test_a_guest_that_ends_is_told_and_boots_anew_with_what_was_installed(
     booted: VmPlatform, launching: Launching, folder: Path
 ) -> None:
     (noted,) = folder.glob("scratch/run/guest/process.json")
     before = json.loads(noted.read_text(encoding="utf-8"))["pid"]
-    os.kill(int(before), signal.SIGKILL)
-    end, job = launched(booted, launching, 1, timeout=120, locations=booted.locations())
-    assert end.exit_code == 0
+    assert booted._inside is not None
+    booted._inside._host._patience = 0.0  # it is not waited for
+    killing = launching.job(timeout=120, on_line=lambda _line: os.kill(int(before), signal.SIGKILL))
+    with pytest.raises(PlatformError, match="guest: the guest ended while it was used; its console"):
+        booted.launch(seeded(killing, 60))
+    job = launching.job(timeout=120, locations=booted.locations())
+    assert booted.launch(job).exit_code == 0
     assert result(job)["places"] == {"host": True, "tmpfs": True}
     assert json.loads(noted.read_text(encoding="utf-8"))["pid"] != before
 

@@ -111,10 +111,10 @@ def test_a_gpu_needs_all_of_the_guests_memory_locked(
     system: PlantedKernel, image: GuestImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(resource, "getrlimit", lambda _which: (8 << 20, 8 << 20))
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (512 << 20, 512 << 20))
     said = obstacle(config(gpu=GPU, memory="1g"), image, system)
-    assert said.startswith("only 8 MiB of memory may be locked")
-    assert obstacle(config(gpu=GPU, memory="8m"), image, system) == ""
+    assert said.startswith("only 512 MiB of memory may be locked")
+    assert obstacle(config(gpu=GPU, memory="512m"), image, system) == ""
 
 
 def test_kvm_is_tried_first_where_this_user_may_and_it_has_not_failed(system: PlantedKernel) -> None:
