@@ -33,6 +33,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+if sys.platform == "win32":  # nothing of this works there, and type checkers need not look
+    raise ImportError("keeper.py runs on POSIX hosts")
+
 POLL = 0.25  # seconds between two looks at a job's output: 4 short wake-ups a second beside what is measured
 BEAT = 2.0  # seconds between two signs of life to the other side; without a reader, the second of them fails
 WATCH = 1.0  # seconds between two looks at lease and deadline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -22,6 +21,7 @@ from harness.platforms.ssh_stack import Installed, install
 from harness.stacks import Stack
 
 SOURCE = "harness.platforms.remote"
+NOBODYS = (".example", ".invalid")  # names that RFC 6761 keeps free: they are in the default matrix, and never resolve
 
 
 class RemotePlatform:
@@ -48,9 +48,12 @@ class RemotePlatform:
     def availability(self) -> Availability:
         """Whether there is an ssh client with a sound configuration for the host. No network: `prepare` tries that."""
         try:
-            resolved(self.name, self._target)
+            address = resolved(self.name, self._target).get("hostname", "")
         except PlatformError as error:
             return Availability(runnable=False, reason=str(error))
+        if address.endswith(NOBODYS):
+            reason = f"{self.name}: {address} is a placeholder; name a host of yours in matrix.yaml"
+            return Availability(runnable=False, reason=reason)
         return RUNNABLE
 
     def offers(self, stack: Stack, device: str) -> Availability:
@@ -73,7 +76,8 @@ class RemotePlatform:
         self._agent_there = self._host.keep(self._agent, "agent")
         installed = install(self._host, stack, progress)
         self._installed[stack.name] = installed
-        interpreter = installed.python.replace(survey.environ.get("HOME") or os.sep, "~", 1)
+        home = survey.environ.get("HOME", "")
+        interpreter = installed.python.replace(home, "~", 1) if len(home) > 1 else installed.python
         digests = {"lock_sha256": stack.lock_sha256, "wheels_sha256": stacks.wheels_digest(stack)}
         return Prepared(provenance={"interpreter": interpreter, **digests})
 

@@ -197,8 +197,13 @@ class Connection:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for ssh itself: without the locale, which many configurations send along."""
-    return {name: value for name, value in environ.items() if name != "LANG" and not name.startswith("LC_")}
+    """Return the variables for ssh itself.
+
+    Without the locale, which many configurations send along; and a jump host's ssh, which does not get our options,
+    asks no question in a window either.
+    """
+    kept = {name: value for name, value in environ.items() if name != "LANG" and not name.startswith("LC_")}
+    return {**kept, "SSH_ASKPASS_REQUIRE": "never"}
 
 
 def resolved(name: str, target: Target) -> dict[str, str]:

@@ -113,6 +113,12 @@ CONNECTION = (
         problem="the account may not log in there",
         remedy="Use an account with a shell.",
     ),
+    Row(  # ssh keeps back what a jump host's ssh says
+        pattern=r"UNKNOWN port 65535",
+        problem="its jump host or ProxyCommand can't be reached, or refuses",
+        remedy="`ssh` to the jump host must work without a question; `ssh -G {host}` names it.",
+        passing=True,
+    ),
     Row(
         pattern=r"Connection (to \S+ )?(closed|reset)|Broken pipe|closed by remote host|not responding|mux_client"
         r"|lost connection|kex_exchange_identification|Session open refused",

@@ -79,19 +79,21 @@ class Host:
         self._folder = folder or ""
         self._places: Mapping[str, str] = {}
         self._patience = LEASE
+        self._unreachable: ConnectionLostError | None = None
 
     def reach(self) -> Survey:
-        """Look at the host, remove what killed runs left, make this run's folders: once. Raises PlatformError."""
+        """Look at the host, remove what killed runs left, make this run's folders: once. Raises PlatformError.
+
+        A host that could not be reached is not tried again: each of a run's stacks would wait for it.
+        """
+        if self._unreachable is not None:
+            raise self._unreachable
         if self.survey is None:
-            root, pythons = self._look()
-            self._keeper = (self._usable(pythons, "", FLOOR), "-I", self._kept(root, KEEPER, "keeper"))
-            said = self.keeper("survey", root)
-            left = [f"{root}/runs/{name}" for name, owner in said.pop("runs").items() if _is_gone(owner)]
-            if left:
-                self.keeper("remove", *left)
-            self._run = f"{root}/runs/{self._label}"
-            self._places = self.keeper("claim", self._run, json.dumps(Owner.of(os.getpid()).record()))
-            self.survey = Survey(root=root, pythons=pythons, **said)
+            try:
+                self.survey = self._reach()
+            except ConnectionLostError as error:
+                self._unreachable = error
+                raise
         return self.survey
 
     def python(self, version: str, *, exactly: bool) -> str:
@@ -108,6 +110,10 @@ class Host:
     def place(self, source: Path, name: str) -> str:
         """Return where `keep` puts it. Raises PlatformError if the host has not been reached and can't be."""
         return _place(self.reach().root, source, name)
+
+    def send(self, source: Path, path: str) -> None:
+        """Send a file there; a drop meanwhile is waited out. Raises PlatformError."""
+        self._patiently(lambda: self.connection.send(source, path))
 
     def lacking(self, paths: Sequence[str]) -> frozenset[str]:
         """Return those of the paths that are not there."""
@@ -151,6 +157,17 @@ class Host:
         with suppress(PlatformError):
             self.connection.close()
 
+    def _reach(self) -> Survey:
+        root, pythons = self._look()
+        self._keeper = (self._usable(pythons, "", FLOOR), "-I", self._kept(root, KEEPER, "keeper"))
+        said = self.keeper("survey", root)
+        left = [f"{root}/runs/{name}" for name, owner in said.pop("runs").items() if _is_gone(owner)]
+        if left:
+            self.keeper("remove", *left)
+        self._run = f"{root}/runs/{self._label}"
+        self._places = self.keeper("claim", self._run, json.dumps(Owner.of(os.getpid()).record()))
+        return Survey(root=root, pythons=pythons, **said)
+
     def _look(self) -> tuple[str, tuple[tuple[str, str], ...]]:
         said = self.connection.check(("sh", "-c", LOOK, "sh", self._folder, self._python)).splitlines()
         roots = [line.removeprefix("root ") for line in said if line.startswith("root ")]
@@ -175,7 +192,8 @@ class Host:
     def _kept(self, root: str, source: Path, name: str) -> str:
         path = _place(root, source, name)
         if self.lacking((path,)):
-            (self.connection.send_folder if source.is_dir() else self.connection.send)(source, path)
+            send = self.connection.send_folder if source.is_dir() else self.connection.send
+            self._patiently(lambda: send(source, path))
         return path
 
     def _attend(self, job: Job, argv: Sequence[str], frames: Frames) -> None:
@@ -188,12 +206,13 @@ class Host:
 
     def _patiently(self, action: Callable[[], T]) -> T:
         """Try again for LEASE seconds while the host is away; a host that stayed away is not waited for twice."""
-        deadline = time.monotonic() + self._patience
+        deadline = None
         while True:
             try:
                 done = action()
             except ConnectionLostError:
-                if time.monotonic() > deadline:
+                deadline = deadline or time.monotonic() + self._patience
+                if time.monotonic() >= deadline:
                     self._patience = 0.0
                     raise
                 time.sleep(RETRY)

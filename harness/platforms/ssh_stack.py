@@ -76,7 +76,7 @@ def _send_wheels(host: Host, survey: Survey, stack: Stack, progress: Progress) -
     for number, path in enumerate(lacking, start=1):
         size = here[path].stat().st_size >> 20
         progress(f"{stack.name}: sending wheel {number} of {len(lacking)}, {here[path].name} ({size} MiB)")
-        host.connection.send(here[path], path)
+        host.send(here[path], path)
     return sorted(path.rpartition("/")[0] for path in here)
 
 

@@ -50,7 +50,8 @@ class LoopbackSshd:
         )
 
     def start(self) -> None:
-        Path("/run/sshd").mkdir(exist_ok=True)  # sshd's own wish, where it runs as root
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # sshd's own wish
         assert SSHD is not None
         log = self.folder / "sshd.log"
         self._process = subprocess.Popen([SSHD, "-D", "-E", log, "-f", self.folder / "sshd_config"])

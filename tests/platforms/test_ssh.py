@@ -213,6 +213,22 @@ def test_the_users_configuration_counts(sshd: LoopbackSshd) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_jump_host_is_used_and_its_key_is_not_accepted_silently(sshd: LoopbackSshd, *, is_known: bool) -> None:
+    known = sshd.known_hosts if is_known else os.devnull
+    jump = sshd.config.read_text().replace("Host loopback", "Host jump").replace(str(sshd.known_hosts), str(known))
+    sshd.config.write_text(f"{sshd.config.read_text()}  ProxyJump jump\n{jump}")
+    connection = Connection("lab", Target(host="loopback", config=sshd.config))
+    if is_known:
+        assert connection.check(("echo", "there")) == "there\n"
+        assert (sshd.folder / "sshd.log").read_text().count("Accepted publickey") == 2
+    else:
+        with pytest.raises(PlatformError, match=r"jump host .* can't be reached, or refuses"):
+            connection.check(("echo", "there"))
+        assert "Accepted" not in (sshd.folder / "sshd.log").read_text()
+    connection.close()
+
+
 def test_what_a_configuration_does_at_a_login_is_left_out(sshd: LoopbackSshd) -> None:
     with sshd.config.open("a") as config:
         config.write("  RemoteCommand /bin/false\n  RequestTTY force\n  LocalForward 1 127.0.0.1:1\n")

@@ -40,6 +40,10 @@ SSH_SAID = [
         'unix_listener: path "/a/b" too long for Unix domain socket',
         "too long a path",
     ),
+    (
+        "kex_exchange_identification: Connection closed by remote host\r\nConnection closed by UNKNOWN port 65535",
+        "jump host",
+    ),
     ("This account is currently not available.", "may not log in"),
     ("client_loop: send disconnect: Broken pipe", "connection was lost"),
     ("Connection to lab closed by remote host.", "connection was lost"),
