@@ -43,7 +43,7 @@ def test_every_kind_has_its_platform(entry: dict[str, str], kind: type[object], 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("entry", [entry for entry, _ in ENTRIES if entry["kind"] in {"wsl"}])
+@pytest.mark.parametrize("entry", [entry for entry, _ in ENTRIES if entry["kind"] == "wsl"])
 def test_a_listed_platform_says_what_to_do_instead(entry: dict[str, str], tmp_path: Path, launching: Launching) -> None:
     platform = created(entry, tmp_path)
     stack = driver_stack(tmp_path)
