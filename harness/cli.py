@@ -113,6 +113,14 @@ def parser() -> argparse.ArgumentParser:
     change.add_argument("--restore", action="store_true", help="put back what --fix or a killed run changed")
     doctor.add_argument("--json", action="store_true", help="as JSON")
 
+    guests = commands.add_parser("vm", help="what the vm platform needs")
+    guest = _command(guests.add_subparsers(metavar="COMMAND", required=True), "image", _vm_image, "make a guest image")
+    guest.add_argument("-o", "--output", type=Path, default=Path("guest.qcow2"), metavar="FILE")
+    guest.add_argument("--suite", default="bookworm", help="of Debian (default: bookworm)")
+    guest.add_argument("--include", action="append", metavar="PACKAGE", help="one more; may be repeated")
+    guest.add_argument("--mirror", default="", metavar="URL", help="default: Debian's own")
+    guest.add_argument("--size", type=_size, default="16g", help="of the disk, which takes what is used (default: 16g)")
+
     schema = _command(commands, "schema", _schema, "write the JSON Schema of matrix.yaml, for editors")
     schema.add_argument("file", type=Path)
     return top
@@ -152,6 +160,16 @@ def _percent(text: str) -> float:
         message = f"{text!r} is no percentage; write 5%"
         raise argparse.ArgumentTypeError(message)
     return value
+
+
+def _size(text: str) -> int:
+    """Read `16g`."""
+    from harness.matrix.units import size
+
+    try:
+        return size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def _selection(arguments: argparse.Namespace) -> Selection:
@@ -271,6 +289,16 @@ def _print_plan(profile: str, rows: list[dict[str, Any]], least: float, most: fl
     )
 
 
+def _recover() -> None:
+    """Put right what killed runs left, before the host is asked what it has."""
+    from harness.cache import cache_dir
+    from harness.platforms.guest import recover
+    from harness.platforms.vfio import SYSTEM
+
+    for problem in recover(SYSTEM, cache_dir() / "scratch"):
+        print(f"overhead-matrix: {problem}", file=sys.stderr)
+
+
 def _begin(arguments: argparse.Namespace) -> Run:
     from harness.matrix.load import load
     from harness.runner import run as runs
@@ -288,6 +316,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from harness.runner.progress import RunProgress
     from harness.runner.run import execute
 
+    _recover()
     run = _begin(arguments)
     console = Console(stderr=False)
     console.print(
@@ -391,6 +420,20 @@ def _doctor(arguments: argparse.Namespace) -> int:
     else:
         show(report, Console())
     return 1 if arguments.restore and any(step.failed for step in report.steps) else 0
+
+
+def _vm_image(arguments: argparse.Namespace) -> int:
+    from harness.platforms.guest_recipe import Recipe, make
+
+    recipe = Recipe(
+        suite=arguments.suite,
+        include=tuple(arguments.include or ()),
+        mirror=arguments.mirror,
+        size=arguments.size,
+    )
+    made = make(recipe, arguments.output, lambda line: print(line, flush=True))
+    print(f"{made.image.disk}  {made.image.disk.stat().st_size / 1e6:.0f} MB  {made.seconds:.1f} s")
+    return 0
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from harness.agent.cpus import number_list
 from harness.agent.messages import Scalar
 from harness.agent.task import Framework
 from harness.matrix import units
@@ -75,6 +76,16 @@ DockerSize = Annotated[
         | Annotated[str, Field(pattern=units.SIZE, examples=["2g", "512MiB"])],
     ),
 ]
+Size = Annotated[
+    int,
+    Field(gt=0),
+    BeforeValidator(
+        units.size,
+        json_schema_input_type=Annotated[int, Field(gt=0)]
+        | Annotated[str, Field(pattern=units.SIZE, examples=["8g", "512MiB"])],
+    ),
+]
+_PINNED = r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$"
 Globs = Annotated[list[Text], Field(min_length=1)]
 
 
@@ -133,15 +144,53 @@ class Wsl(Model):
 
 
 class Vm(Model):
-    """A virtual machine with an optional passed-through GPU."""
+    """A virtual machine on this host, started by QEMU, with an optional passed-through GPU."""
 
     kind: Literal["vm"]
-    image: Text = Field(description="The guest's disk image, relative to matrix.yaml.")
+    image: Text = Field(
+        description="The guest's disk, relative to matrix.yaml, as `python -m harness vm image` makes it. "
+        "It is never written to."
+    )
+    user: str = Field("root", pattern=r"^[a-z_][a-z0-9_-]*$", description="Whom the image's key lets in by ssh.")
+    accelerator: Literal["auto", "kvm", "tcg"] = Field(
+        "auto", description="auto: KVM, and emulation (TCG, marked) where a guest does not boot with it."
+    )
+    cpus: int | None = Field(None, ge=1, le=1024, description="Virtual CPUs; default: as many as `pin`, else the host.")
+    memory: Size | None = Field(None, description="The guest's, 8g; default: half of the host's.")
+    pin: str | None = Field(
+        None, pattern=_PINNED, description="Host CPUs, 2-5,8: the n-th virtual CPU runs on the n-th of them."
+    )
+    hugepages: Literal["2m", "1g"] | None = Field(
+        None, description="Back the guest's memory by the host's huge pages of this size; they must be reserved."
+    )
+    numa: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=list,
+        description="Host NUMA nodes, [0, 1]: the guest gets a node for each, with its share of CPUs and memory.",
+    )
     gpu: str | None = Field(
         None,
         pattern=r"^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$",
         description="PCI address of the GPU to pass through, 0000:01:00.0.",
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Vm:
+        if self.memory is not None and self.memory < 64 << 20:
+            raise ValueError("memory is below 64m, and no guest boots with that; name more")
+        pinned = len(self.pinned)
+        cpus = self.cpus or pinned
+        if self.pin and pinned != (self.cpus or max(1, pinned)):
+            raise ValueError(f"pin names {pinned} host CPUs for {cpus} virtual ones; name as many")
+        if self.numa and cpus % len(self.numa):
+            raise ValueError(f"{cpus} CPUs can't be shared equally by {len(self.numa)} nodes of numa; change cpus")
+        if self.numa and not cpus:
+            raise ValueError("numa shares the CPUs among its nodes; say how many by cpus or pin")
+        return self
+
+    @property
+    def pinned(self) -> tuple[int, ...]:
+        """The host CPUs of `pin`, ascending."""
+        return tuple(number_list(self.pin or ""))
 
 
 class Remote(Model):

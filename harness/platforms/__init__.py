@@ -14,11 +14,14 @@ from harness.platforms.vm import VmPlatform
 from harness.platforms.wsl import WslPlatform
 
 
-def create(name: str, config: PlatformConfig, *, gpu: bool, scratch: Path, run_id: str) -> Platform:
+def create(
+    name: str, config: PlatformConfig, *, gpu: bool, scratch: Path, run_id: str, root: Path = Path()
+) -> Platform:
     """Return the platform that an entry of matrix.yaml describes. Touches nothing yet.
 
     `gpu` says whether this host has one that CUDA can use. `scratch` is the run's own folder on this host;
-    `run_id` names the run in what it leaves elsewhere (containers, volumes, /dev/shm).
+    `run_id` names the run in what it leaves elsewhere (containers, volumes, /dev/shm). `root` is where relative paths
+    of matrix.yaml begin.
     """
     match config:
         case Native():
@@ -28,7 +31,7 @@ def create(name: str, config: PlatformConfig, *, gpu: bool, scratch: Path, run_i
         case Wsl():
             return WslPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Vm():
-            return VmPlatform(name, config)
+            return VmPlatform(name, config, root=root, scratch=scratch, run_id=run_id)
         case Remote():
             return RemotePlatform(name, config, run_id=run_id)
         case _:

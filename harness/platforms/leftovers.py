@@ -18,7 +18,7 @@ from harness.errors import PlatformError
 from harness.platforms.owner import Owner
 
 OWNER = "owner.json"
-PROCESS = "process.json"  # in the folder of a platform: the launch that is running
+PROCESS = "process.json"  # in the folder of a platform: the launch, or the guest, that is running
 
 
 def claim(folder: Path) -> None:
@@ -60,8 +60,8 @@ def _noted(file: Path) -> Owner | None:
     return Owner.from_record(record) if isinstance(record, dict) else None
 
 
-def _end(leader: Owner | None) -> None:
-    """Kill the process group that this process leads, if it is still the same process."""
-    if leader is not None and leader.is_running() and sys.platform != "win32":
+def _end(process: Owner | None) -> None:
+    """Kill the group of a process that was started for the run, if it is still the same process."""
+    if process is not None and process.is_running() and sys.platform != "win32":
         with contextlib.suppress(OSError):
-            os.killpg(int(leader.pid), signal.SIGKILL)
+            os.killpg(os.getpgid(int(process.pid)), signal.SIGKILL)

@@ -25,13 +25,19 @@ NOBODYS = (".example", ".invalid")  # names that RFC 6761 keeps free: they are i
 
 
 class RemotePlatform:
-    """Runs the agent on another host. Nothing is sent there before `prepare`."""
+    """Runs the agent on another host. Nothing is sent there before `prepare`.
+
+    `target` is where to go instead of what the configuration says: a platform that has started the host knows better.
+    """
 
     kind: Literal["remote"] = "remote"
 
-    def __init__(self, name: str, config: Remote, *, run_id: str, agent: Path | None = None) -> None:
+    def __init__(
+        self, name: str, config: Remote, *, run_id: str, agent: Path | None = None, target: Target | None = None
+    ) -> None:
         self.name = name
-        self._target = Target(host=config.host, config=Path(config.config).expanduser() if config.config else None)
+        file = Path(config.config).expanduser() if config.config else None
+        self._target = target or Target(host=config.host, config=file)
         connection = Connection(name, self._target)
         self._host = Host(connection, label=f"{run_id}-{name}", python=config.python, folder=config.folder)
         self._agent = agent

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from harness.runner.run import Run
 
 SAME_AGENT = "agent_sha256"  # the field of run.json
-SAME = ("interpreter", "wheels_sha256", "image_id", "base_id")  # of what `prepare` reports, where it reports them
+SAME = (
+    "interpreter",
+    "wheels_sha256",
+    "image_id",
+    "base_id",
+    "accelerator",
+)  # of what `prepare` reports, where it reports them
 NEW_RUN = "Restore that, or start a new run"
 
 

@@ -70,7 +70,7 @@ def bench(matrix: Matrix, plan: Plan, *, root: Path, gpu: bool, environ: Mapping
     scratch = cache / "scratch" / label
     return Bench(
         platforms={
-            name: platforms.create(name, matrix.platforms[name], gpu=gpu, scratch=scratch, run_id=label)
+            name: platforms.create(name, matrix.platforms[name], gpu=gpu, scratch=scratch, run_id=label, root=root)
             for name in sorted({cell.platform for cell in plan.cells})
         },
         stacks={

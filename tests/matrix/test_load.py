@@ -104,6 +104,41 @@ MISTAKES = [
     ("{kind: vm, image: guest.qcow2, ", "▸{kind: vm, ", "platforms.guest: the key image is missing"),
     ("image: guest.qcow2", "image: ▸7", "platforms.guest.image: a text is expected, found 7; put it in quotes"),
     (
+        "image: guest.qcow2",
+        "image: guest.qcow2, ▸cpu: 4",
+        "platforms.guest.cpu: unknown key; did you mean cpus? allowed: kind, image, user, accelerator, cpus",
+    ),
+    (
+        "guest: {kind: vm",
+        "guest: ▸{kind: vm, memory: 1k",
+        "platforms.guest: memory is below 64m, and no guest boots with that; name more",
+    ),
+    (
+        "image: guest.qcow2",
+        "image: guest.qcow2, memory: ▸1x",
+        "platforms.guest.memory: a size in whole bytes is expected",
+    ),
+    (
+        "guest: {kind: vm",
+        "guest: ▸{kind: vm, cpus: 4, pin: 0-2",
+        "platforms.guest: pin names 3 host CPUs for 4 virtual ones; name as many",
+    ),
+    (
+        "guest: {kind: vm",
+        "guest: ▸{kind: vm, pin: 3-0",
+        "platforms.guest: pin names 0 host CPUs for 0 virtual ones; name as many",
+    ),
+    (
+        "guest: {kind: vm",
+        "guest: ▸{kind: vm, cpus: 4, numa: [0, 1, 2]",
+        "platforms.guest: 4 CPUs can't be shared equally by 3 nodes of numa; change cpus",
+    ),
+    (
+        "guest: {kind: vm",
+        "guest: ▸{kind: vm, numa: [0, 1]",
+        "platforms.guest: numa shares the CPUs among its nodes; say how many by cpus or pin",
+    ),
+    (
         "  docker:",
         "  ▸Docker:",
         (

@@ -29,6 +29,8 @@ GOOD = [
     ("cpus: 0.5", "cpus: 2, cpuset: 0-1, ulimits: {memlock: -1}, mounts: ['/a:/b:ro', 'C:\\a:/b']"),
     ("{kind: native}", "{kind: native, os: windows}"),
     ("lock.txt}", "lock.txt, cpu_requirements: cpu.txt, python: '3.12'}"),
+    ("image: guest.qcow2", "image: a, cpus: 4, pin: '0-3', memory: 8g, hugepages: 1g, numa: [0, 1], user: me"),
+    ("image: guest.qcow2", "image: guest.qcow2, accelerator: kvm, memory: null"),
     ("  guest:", "  far: {kind: remote, host: me@lab}\n  wsl: {kind: wsl, distribution: Ubuntu}\n  guest:"),
 ]
 BAD = [
@@ -50,6 +52,10 @@ BAD = [
     ("{kind: native}", "{kind: native, cpus: 1}"),
     ("  docker:", "  a/b:"),
     ("gpu: 0000:01:00.0", "gpu: first"),
+    ("image: guest.qcow2", "image: guest.qcow2, accelerator: hvf"),
+    ("image: guest.qcow2", "image: guest.qcow2, numa: [-1]"),
+    ("image: guest.qcow2", "image: guest.qcow2, pin: all"),
+    ("image: guest.qcow2", "image: guest.qcow2, hugepages: 4k"),
     ("  guest:", "  far: {kind: remote, host: -oProxyCommand=x}\n  guest:"),
     ("lock.txt}", "lock.txt, python: 3.11}"),
     ("size: 4KiB", "size: [4096]"),

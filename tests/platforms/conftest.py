@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.errors import PlatformError
 from harness.platforms import engine
 from harness.platforms.container import ContainerPlatform
 from harness.platforms.container_leftovers import RUN_LABEL
+from harness.platforms.guest_image import GuestImage
+from harness.platforms.guest_recipe import Recipe, make
 from tests.platforms.jobs import FakeAgent, Launching, container_config
 from tests.platforms.sshd import SSHD, LoopbackSshd
 from tests.platforms.wsl_machine import Machine
@@ -89,6 +92,17 @@ def wsl_windows(tmp_path: Path, linux_root: Path) -> Iterator[Machine]:
     yield machine
     machine.stop()
     assert "--shutdown" not in machine.calls()
+
+
+@pytest.fixture(scope="session")
+def guest_image(request: pytest.FixtureRequest) -> GuestImage:
+    """A small guest image, made once for as long as its recipe is the same."""
+    recipe = Recipe(size=4 << 30)
+    folder = request.config.cache.mkdir(f"guest-{recipe.digest()}")
+    try:
+        return make(recipe, folder / "guest.qcow2", lambda _line: None).image
+    except PlatformError as error:
+        pytest.skip(f"no guest image: {error}")
 
 
 def of_run(api: APIClient, token: str) -> list[str]:
