@@ -53,6 +53,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session
+def doctor(session: nox.Session) -> None:
+    """Say what on this host would spoil a measurement; `-- --fix` mends what can be undone, `-- --restore` undoes."""
+    install(session)
+    session.run("python", "-m", "harness", "doctor", *session.posargs)
+
+
+@nox.session
 def native(session: nox.Session) -> None:
     """Build the native helper for every operating system."""
     install(session, "native")

@@ -33,8 +33,18 @@ _UNREACHABLE = ("connection broken", "ConnectionError", "Could not fetch URL", "
 _MISSING = ("No matching distribution", "No solution found")
 
 
-def download(label: str, requirements: Path, python: str, folder: Path, progress: Callable[[str], None]) -> None:
+def download(
+    label: str,
+    requirements: Path,
+    python: str,
+    folder: Path,
+    progress: Callable[[str], None],
+    *,
+    target: Sequence[str] = (),
+) -> None:
     """Fetch the wheels that `requirements` locks for this host and Python version (`3.11`) into `folder`.
+
+    `target` are pip's arguments for another system than this one.
 
     The user's pip configuration counts: indexes, find-links, proxies, certificates. Wheels that lie there already
     are kept if their hash is right. Raises StackError.
@@ -42,7 +52,7 @@ def download(label: str, requirements: Path, python: str, folder: Path, progress
     argv = [
         *_pip(label), "download", "--progress-bar=off", "--only-binary=:all:", "--implementation=cp",
         f"--python-version={python}", "--require-hashes", "--no-deps",
-        "--requirement", str(requirements), "--dest", str(folder),
+        "--requirement", str(requirements), "--dest", str(folder), *target,
     ]  # fmt: skip
 
     def show(line: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import harness
-from harness import interpreters, packages
+from harness import interpreters, linux_wheels, packages
 from harness.agent.task import Framework
 from harness.cache import cache_dir
 from harness.errors import PlatformError, StackError
@@ -41,6 +42,7 @@ class Stack:
     interpreter: str | None
     lock_sha256: str  # of the lock file; empty without one
     image_folder: Path  # images/<stack>
+    linux: bool = False  # whether its wheels are Linux's, though this host is something else
 
 
 def resolve(name: str, config: StackConfig, *, root: Path, gpu: bool) -> Stack:
@@ -62,6 +64,11 @@ def resolve(name: str, config: StackConfig, *, root: Path, gpu: bool) -> Stack:
         lock_sha256="" if requirements is None else _lock_digest(name, requirements),
         image_folder=_image_folder(name, requirements, root),
     )
+
+
+def for_linux(stack: Stack) -> Stack:
+    """Return the stack with the wheels that a Linux of this machine takes: in WSL2, in a container."""
+    return stack if platform.system() == "Linux" else replace(stack, linux=True)
 
 
 def interpreter(stack: Stack) -> Path | None:
@@ -88,14 +95,20 @@ def wheelhouse(stack: Stack, progress: Callable[[str], None]) -> Path:
     return folder
 
 
+def wheels(stack: Stack) -> dict[Path, str]:
+    """Return the stack's downloaded wheels, each with its SHA-256; none while they are not complete."""
+    folder = _folder("wheels", stack)
+    return {folder / name: digest for name, digest in (_wheels(folder) or {}).items()}
+
+
 def wheels_digest(stack: Stack) -> str:
     """Return the SHA-256 over name and SHA-256 of each wheel, sorted; empty while nothing is downloaded."""
     if stack.requirements is None:
         return ""
-    wheels = _wheels(_folder("wheels", stack))
-    if wheels is None:  # the environment remembers what it was installed from
+    found = _wheels(_folder("wheels", stack))
+    if found is None:  # the environment remembers what it was installed from
         return (_read(_environment_folder(stack)) or {}).get("wheels", "")
-    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(wheels.items())).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(found.items())).encode()).hexdigest()
 
 
 def environment(stack: Stack, progress: Callable[[str], None]) -> Path:
@@ -133,7 +146,7 @@ def _lock_digest(name: str, requirements: Path) -> str:
 
 
 def _folder(kind: str, stack: Stack) -> Path:
-    return cache_dir() / kind / f"{stack.name}-{stack.lock_sha256[:12]}"
+    return cache_dir() / kind / f"{stack.name}-{stack.lock_sha256[:12]}{'-linux' if stack.linux else ''}"
 
 
 def _environment_folder(stack: Stack) -> Path:
@@ -173,12 +186,26 @@ def _fetch(stack: Stack, folder: Path, progress: Callable[[str], None]) -> None:
         raise StackError(f"stack {stack.name}: it has no lock file, so it has no wheels")
     progress(f"{stack.name}: downloading the wheels of {stack.requirements.name}")
     folder.mkdir(parents=True, exist_ok=True)
-    packages.download(stack.name, stack.requirements, stack.python, folder, progress)
+    lock, target = _lock_for_linux(stack, stack.requirements, folder) if stack.linux else (stack.requirements, [])
+    packages.download(stack.name, lock, stack.python, folder, progress, target=target)
     wheels = {path.name: _sha256(path) for path in sorted(folder.glob("*.whl"))}
     if not any(name.startswith(f"{stack.framework}-") for name in wheels) and stack.framework != "none":
         problem = f"stack {stack.name}: {stack.requirements} locks no {stack.framework} for this system"
         raise StackError(problem, "Add this system to the .in file beside it and lock anew, or leave the stack out")
     _mark(folder, wheels)
+
+
+def _lock_for_linux(stack: Stack, requirements: Path, folder: Path) -> tuple[Path, list[str]]:
+    """Write down what of the lock is for Linux; return that and what makes pip fetch it."""
+    kind = linux_wheels.machine()
+    lock = folder / "requirements-linux.txt"
+    try:
+        text = linux_wheels.lock_for_linux(requirements.read_text(encoding="utf-8"), stack.python, kind)
+    except ValueError as error:
+        problem = f"stack {stack.name}: {requirements} has a line that can't be read for Linux ({error})"
+        raise StackError(problem, "Lock anew with `uv pip compile --generate-hashes`") from error
+    lock.write_text(text, encoding="utf-8")
+    return lock, linux_wheels.pip_arguments(kind)
 
 
 def _sha256(path: Path) -> str:

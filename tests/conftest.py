@@ -58,6 +58,24 @@ def base_image() -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def linux_root(base_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A tree of Debian with Python in it, to be entered by chroot: what the base image holds."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("entering a tree of another Linux needs root")
+    root = tmp_path_factory.mktemp("linux") / "root"
+    root.mkdir()
+    created = subprocess.run(["docker", "create", base_image, "true"], check=True, capture_output=True, text=True)
+    container = created.stdout.strip()
+    try:
+        with subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE) as export:
+            subprocess.run(["tar", "-x", "-C", str(root)], stdin=export.stdout, check=True)
+    finally:
+        subprocess.run(["docker", "rm", container], check=True, capture_output=True)
+    yield root
+    subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Return a function that mounts a file system of so many KiB, which is soon full."""

@@ -179,6 +179,21 @@ def test_kill_and_resume_runs_every_cell_once(tmp_path: Path) -> None:
     assert set(measured.values()) == {1}
 
 
+def test_a_bundle_has_no_value_of_an_environment_and_its_run_goes_on_with_it(tmp_path: Path) -> None:
+    secret = MATRIX.replace("docker: {kind: container}", "docker: {kind: container, environment: {TOKEN: s3cret}}")
+    project(tmp_path, secret)
+    assert harness("run", "--profile", "tiny", cwd=tmp_path).returncode == 0
+    bundle = bundle_of(tmp_path)
+    texts = [path.read_text("utf-8", "replace") for path in bundle.rglob("*") if path.is_file()]
+    assert any("TOKEN" in text for text in texts)
+    assert not any("s3cret" in text for text in texts)
+    assert harness("run", "--resume", bundle.name, cwd=tmp_path).returncode == 0
+    project(tmp_path, MATRIX)
+    wrong = harness("run", "--resume", bundle.name, cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "platform docker had a variable TOKEN" in one_line_error(wrong)
+
+
 def test_a_run_is_resumed_by_its_id_and_nothing_is_lost(tmp_path: Path) -> None:
     project(tmp_path)
     harness("run", "--profile", "tiny", cwd=tmp_path)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from harness.agent.privacy import without_person
 from harness.agent.sampling import NANOSECOND
 
 LIMIT = 300.0  # seconds: no step of a task takes so long unless it hangs
@@ -63,7 +64,7 @@ def _start(argv: Sequence[str], step: str, environ: Mapping[str, str], log: IO[b
             env={**os.environ, **environ},
         )
     except OSError as error:
-        raise StepError(f"{step}: {argv[0]} can't be started: {error.strerror or error}") from error
+        raise StepError(f"{step}: {without_person(argv[0])} can't be started: {error.strerror or error}") from error
 
 
 def _await_end(process: subprocess.Popen[bytes]) -> int:
@@ -90,8 +91,8 @@ def _text(log: IO[bytes]) -> str:
 
 
 def tail(log: IO[bytes]) -> str:
-    """Return the end of a log for a reason, after copying the whole to stderr."""
-    text = _text(log).strip()
+    """Return the end of a log for a reason, after copying the whole to stderr; both name nobody."""
+    text = without_person(_text(log).strip())
     with suppress(OSError, ValueError):
         sys.stderr.write(text.encode("ascii", "backslashreplace").decode() + "\n")
     return ("…" + text[-TAIL:] if len(text) > TAIL else text) or "it printed nothing"

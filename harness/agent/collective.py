@@ -22,16 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent.children import StepError, isolation, tail
+from harness.agent.own_process import command
 
 LIMIT = 120.0  # seconds for all ranks together
 POLL = 0.05  # seconds; the ranks' own clocks count
 FLOAT = 4  # bytes
-IMPORT_ROOT = Path(__file__).parents[2]  # the folder or archive that this package lies in
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from harness.agent import collective;"
-    "sys.exit(collective.main(sys.argv[2]))"
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +70,7 @@ class _Rank:
         self._number = number
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._process = subprocess.Popen(
-            [sys.executable, *isolation(), "-c", PROGRAM, str(IMPORT_ROOT), order],
+            command("harness.agent.collective", order, options=isolation()),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -105,8 +100,9 @@ def _meeting() -> dict[str, str]:
     return {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" and "GLOO_SOCKET_IFNAME" not in os.environ else {}
 
 
-def main(order: str) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Be a rank; rank 0 writes the seconds down."""
+    (order,) = arguments
     given = json.loads(order)
     torch = importlib.import_module("torch")
     distributed = importlib.import_module("torch.distributed")

@@ -36,6 +36,11 @@ def library_names() -> tuple[str, ...]:
     return ("libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
 
 
+def ordinal(device: str) -> int:
+    """Return the number of the GPU that a cell's device names: 1 of `cuda:1`, 0 of `cuda`."""
+    return int(device.partition(":")[2] or 0)
+
+
 def open_driver(names: Sequence[str] | None = None) -> Driver:
     """Load the driver's library and initialize it.
 
@@ -160,6 +165,13 @@ class Device:
         uuid = types.Uuid()
         self.driver.call("cuDeviceGetUuid_v2", ctypes.byref(uuid), self.handle)
         return f"GPU-{UUID(bytes=bytes(uuid.bytes))}"
+
+    @property
+    def bus_id(self) -> str:
+        """Its address on the PCI bus as Linux writes it, `0000:3b:00.0`; under MIG that of the whole GPU."""
+        text = ctypes.create_string_buffer(32)
+        self.driver.call("cuDeviceGetPCIBusId", text, len(text), self.handle)
+        return text.value.decode("ascii", "replace").lower()
 
     def reaches(self, other: Device) -> bool:
         """Whether this GPU can use the other's memory itself (peer to peer)."""

@@ -8,7 +8,7 @@ those of CUresult in cuda.h.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.agent.task import Unavailable, Unsupported
 
@@ -22,6 +22,8 @@ class CudaError(Exception):
     def __init__(self, code: int, function: str, driver_says: str = "") -> None:
         """Make the text: function, name, number, meaning, and what to do."""
         known = KNOWN.get(code, _Known("CUDA_ERROR", driver_says or "unknown error", _REPORT))
+        if (function, code) in _NOT_PINNED:
+            known = replace(known, meaning="the platform does not pin this memory", remedy=_HOST_MEMORY)
         self.code = code
         self.function = function
         self.name = known.name
@@ -46,6 +48,8 @@ def error(code: int, function: str, driver_says: str = "") -> CudaError:
     """Return the error of the class that decides the result's status; whatever stops cuInit makes CUDA unavailable."""
     if function == "cuInit":
         return CudaUnavailableError(code, function, driver_says)
+    if (function, code) in _NOT_PINNED:
+        return CudaUnsupportedError(code, function, driver_says)
     return _CLASSES.get(code, CudaError)(code, function, driver_says)
 
 
@@ -102,6 +106,9 @@ KNOWN: Mapping[int, _Known] = {
     804: _Known("CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE", "no forward compatibility on this GPU", _UPDATE),
     999: _Known("CUDA_ERROR_UNKNOWN", "the driver does not say what", _DRIVER, lost=True),
 }  # fmt: skip
+
+# How drivers answer where the operating system does not let them pin: from another call, the same numbers are mistakes.
+_NOT_PINNED = frozenset({("cuMemHostRegister_v2", 1), ("cuMemHostRegister_v2", 304), ("cuMemHostAlloc", 304)})
 
 _CLASSES: Mapping[int, type[CudaError]] = {
     2: CudaOutOfMemoryError,

@@ -10,10 +10,11 @@ from functools import cached_property
 from statistics import median
 from typing import TypeVar
 
-from harness.agent import ptx
-from harness.agent.cuda import CudaContext, Device, Driver, Kernel, open_driver
+from harness.agent import cuda, ptx
+from harness.agent.cuda import CudaContext, Driver, Kernel, open_driver
 from harness.agent.cuda_loops import CudaLoops, cuda_loops
 from harness.agent.fit import line
+from harness.agent.gpu_node import Place, beside
 from harness.agent.loops import instrument, loop_metric
 from harness.agent.messages import Metric, Scalar, Status
 from harness.agent.task import Context, Outcome
@@ -26,10 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Session:
-    """A context with its loops; the kernels are compiled when one is first asked for."""
+    """A context with its loops, in use beside its GPU; the kernels are compiled when one is first asked for."""
 
     gpu: CudaContext
     loops: CudaLoops
+    place: Place
 
     @property
     def driver(self) -> Driver:
@@ -44,14 +46,21 @@ class Session:
         """Return one of the kernels of `ptx` with its arguments."""
         return self.gpu.kernel(self._module, name, *arguments)
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """What the result must name: the GPU, the CUDA version that the driver supports, the node of the thread."""
+        device = self.gpu.device
+        named = {"cuda_driver": device.driver.version, "gpu": device.name, "gpu_uuid": device.uuid}
+        return {**named, **self.place.versions}
+
     def metric(self, name: str, seconds: Sequence[float], *, warmup: int = 0, **dims: Scalar) -> Metric:
         """Return samples in seconds as a metric that names its loop."""
         return loop_metric(name, self.loops.timed, list(seconds), warmup=warmup, **dims)
 
-    def rate(self, name: str, values: Sequence[float], **dims: Scalar) -> Metric:
+    def rate(self, name: str, values: Sequence[float], *, warmup: int = 0, **dims: Scalar) -> Metric:
         """Return bytes per second as a metric that names its loop."""
         named = {**dims, "loop": self.loops.timed.name}
-        return Metric(name=name, unit="B/s", better="higher", samples=tuple(values), dims=named)
+        return Metric(name=name, unit="B/s", better="higher", samples=tuple(values), warmup=warmup, dims=named)
 
     def outcome(
         self, metrics: Sequence[Metric], *, warnings: Sequence[str] = (), status: Status = "ok", reason: str = ""
@@ -61,8 +70,8 @@ class Session:
         timed = self.loops.timed
         return Outcome(
             metrics=(*metrics, call, *instrument(timed)),
-            versions={**timed.versions, **versions(self.gpu.device)},
-            warnings=(*timed.warnings, *warnings),
+            versions={**timed.versions, **self.versions},
+            warnings=(*timed.warnings, *self.place.warnings, *warnings),
             status=status,
             reason=reason,
         )
@@ -70,23 +79,19 @@ class Session:
 
 @contextmanager
 def session(context: Context, *, flags: int = 0) -> Iterator[Session]:
-    """Yield a new context on the GPU that the cell names (`cuda:0`), with its loops.
+    """Yield a new context on the GPU that the cell names (`cuda:0`), with its loops; this thread is bound beside it.
 
     Raises Unavailable where there is no driver or no such GPU.
     """
     driver = open_driver()
-    with driver.device(ordinal(context)).context(flags) as gpu:
-        yield Session(gpu, cuda_loops(driver))
+    device = driver.device(ordinal(context))
+    with beside(device) as place, device.context(flags) as gpu:
+        yield Session(gpu, cuda_loops(driver), place)
 
 
 def ordinal(context: Context) -> int:
-    """Return the number of the GPU that the cell names: 1 of `cuda:1`, 0 of `cuda`."""
-    return int(context.spec.device.partition(":")[2] or 0)
-
-
-def versions(device: Device) -> dict[str, str]:
-    """Return what the result must name: the GPU, and the CUDA version that the driver supports."""
-    return {"cuda_driver": device.driver.version, "gpu": device.name, "gpu_uuid": device.uuid}
+    """Return the number of the GPU that the cell names."""
+    return cuda.ordinal(context.spec.device)
 
 
 def paced(take: Callable[[int], list[T]], seconds: float, most: int) -> list[T]:

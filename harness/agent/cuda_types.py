@@ -46,6 +46,7 @@ _DEVICES = {
     "cuDeviceGet": (_OUT, INT),
     "cuDeviceGetName": (TEXT, INT, INT),
     "cuDeviceGetUuid_v2": (_OUT, INT),
+    "cuDeviceGetPCIBusId": (TEXT, INT, INT),
     "cuDeviceCanAccessPeer": (_OUT, INT, INT),
 }
 _CONTEXTS = {

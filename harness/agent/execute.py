@@ -11,11 +11,15 @@ from typing import Any
 
 from harness.agent import versions
 from harness.agent.messages import CellResult, CellSpec, MessageError, Scalar, Status, to_json
+from harness.agent.privacy import without_person
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported, find
 from harness.agent.telemetry.marks import warnings
 from harness.agent.telemetry.recorder import Recorder
 
 SAMPLED_SECONDS = 2.0  # tasks that are declared to last this long are sampled; the start would cost shorter ones more
+OOM_CLASSES = frozenset({"OutOfMemoryError", "ResourceExhaustedError"})  # of torch and of TensorFlow
+OOM_WORDS = ("CUDA out of memory", "DefaultCPUAllocator: can't allocate memory")  # torch, in a RuntimeError
+OOM_TEXT = 300  # characters: frameworks add pages of advice
 
 Progress = Callable[[int, int, str], None]
 
@@ -35,7 +39,7 @@ def execute(spec: CellSpec, progress: Progress) -> CellResult:
         task = _found(spec)
         context = Context(spec=spec, params=fill_in(task, spec), progress=progress)
         if task.seconds >= SAMPLED_SECONDS or spec.device != "cpu":
-            recorder.watch(gpu=spec.device != "cpu")
+            recorder.watch(spec.device)
         software = versions.collect()
         recorder.begin()
         outcome = task.run(context)
@@ -60,7 +64,8 @@ def _found(spec: CellSpec) -> Task:
 def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
     """Return the task's parameters: the defaults, overridden by the specification.
 
-    Raises an error that names the parameter if the task does not declare it or its default has another type.
+    Raises an error that names the parameter if the task does not declare it, its default has another type, or the value
+    is beyond its limits.
     """
     for name, value in spec.params.items():
         if name not in task.params:
@@ -70,6 +75,10 @@ def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
         default = task.params[name]
         if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
             msg = f"{spec.entry}: parameter {name}: {type(default).__name__} is expected, not {value!r}"
+            raise _WrongSpecError(msg)
+        expected = task.refusal(name, value)
+        if expected:
+            msg = f"{spec.entry}: parameter {name}: {expected}, not {value!r}"
             raise _WrongSpecError(msg)
     return {**task.params, **spec.params}
 
@@ -99,25 +108,28 @@ def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, Any], softwa
     result = CellResult.of(
         spec,
         outcome.status,
-        one_line(outcome.reason),
+        without_person(one_line(outcome.reason)),
         metrics=outcome.metrics,
         telemetry=record,
         versions={**software, **{name: str(value) for name, value in outcome.versions.items()}},
-        warnings=tuple(one_line(warning) for warning in (*outcome.warnings, *warnings(record["marks"]))),
+        warnings=tuple(
+            without_person(one_line(warning)) for warning in (*outcome.warnings, *warnings(record["marks"]))
+        ),
     )
     return CellResult.from_json(to_json(result))
 
 
 def _verdict(error: BaseException) -> tuple[Status, str]:
     """Return the status and reason that an exception stands for; print the traceback of one that nobody foresaw."""
-    text = one_line(str(error))
+    text = without_person(one_line(str(error)))
     match error:
         case Unsupported():
             return "unsupported", text or "the task does not say why"
         case Unavailable():
             return "unavailable", text or "the task does not say what is missing"
-        case MemoryError():
-            return "oom", text or "the process ran out of memory"
+        case _ if _ran_out_of_memory(error):
+            advice = "" if isinstance(error, MemoryError) else ": lower the batch, or give the platform more memory"
+            return "oom", f"{text[:OOM_TEXT] or 'the process ran out of memory'}{advice}"
         case KeyboardInterrupt():
             return "interrupted", "stopped by a signal before it was done"
         case _WrongSpecError():
@@ -127,9 +139,16 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
             return "failed", f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _ran_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was lacking; of a framework's errors, whose classes can't be imported here, by name and words."""
+    if isinstance(error, MemoryError) or type(error).__name__ in OOM_CLASSES:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OOM_WORDS)
+
+
 def _log_traceback(error: BaseException) -> None:
     """Write the traceback to stderr; a log that cannot be written must not cost the result."""
-    text = "".join(traceback.format_exception(error))
+    text = without_person("".join(traceback.format_exception(error)))
     with suppress(OSError, ValueError):
         sys.stderr.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 

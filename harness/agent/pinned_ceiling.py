@@ -11,21 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from harness.agent.capacity import MIB
 from harness.agent.cuda import open_driver
 from harness.agent.cuda_errors import CudaError
+from harness.agent.own_process import command
 from harness.agent.task import Unavailable
 
-MIB = 2**20
 FAILED = 1  # status of a Python that ends by an exception; whatever else it is, something else ended it
 TIMEOUT = 60.0  # seconds; pinning takes about a second for four GiB
-IMPORT_ROOT = Path(__file__).parents[2]  # the folder or archive that this package lies in
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from harness.agent import pinned_ceiling;"
-    "sys.exit(pinned_ceiling.main(sys.argv[2:]))"
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +45,9 @@ def search(ordinal: int, block: int, most: int) -> Ceiling:
 
     Raises Unavailable if the search failed for another reason.
     """
-    command = [sys.executable, "-I", "-c", PROGRAM, str(IMPORT_ROOT), str(ordinal), str(block), str(most)]
     try:
         answer = subprocess.run(
-            command,
+            command("harness.agent.pinned_ceiling", *map(str, (ordinal, block, most))),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
+from typing import TypeVar
 
 CLOCK_METRIC = "clock_seconds"
 CALL_METRIC = "call_seconds"
@@ -18,6 +19,7 @@ NANOSECOND = 1e-9
 
 Operation = Callable[[], object]
 Clock = Callable[[], int]  # nanoseconds, monotonic
+T = TypeVar("T")
 
 
 def sample(
@@ -32,6 +34,13 @@ def sample(
         raise ValueError(msg)
     with _resting_collector():
         return [_elapsed(operation, per_sample, clock) * NANOSECOND / per_sample for _ in range(samples)]
+
+
+def timed(call: Callable[[], T]) -> tuple[float, T]:
+    """Return the seconds that a call takes, and what it returns: for what takes much longer than the interpreter."""
+    start = time.perf_counter_ns()
+    value = call()
+    return (time.perf_counter_ns() - start) * NANOSECOND, value
 
 
 def _elapsed(operation: Operation, count: int, clock: Clock) -> int:

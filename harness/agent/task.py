@@ -19,6 +19,8 @@ from harness.agent.messages import CellSpec, Metric, Scalar, Status
 
 Framework = Literal["none", "torch", "tensorflow"]
 DeviceKind = Literal["cpu", "cuda"]
+WARM_UP = frozenset({"warmup", "num_warmup_batches"})
+SEVERAL = (2.0, math.inf)  # limits of a factor by which sizes grow
 
 
 class Unsupported(Exception):  # noqa: N818 - an outcome, not an error
@@ -69,7 +71,9 @@ class Context:
 class Task:
     """A probe or workload: what it measures in one sentence, its parameters and their defaults, and its function.
 
-    A parameter's type is that of its default; an int parameter may be written with a unit of bytes (`4KiB`).
+    A parameter's type is that of its default; an int parameter may be written with a unit of bytes (`4KiB`). A number
+    lies within `limits`, least and greatest. One without limits there is 1 at least, or above 0 if it is no whole
+    number; it may be 0 where its default is, or where it counts what comes before the measurement (WARM_UP).
     """
 
     summary: str
@@ -79,7 +83,23 @@ class Task:
     devices: tuple[DeviceKind, ...] = ("cpu",)
     resources: tuple[str, ...] = ()  # names of `CellSpec.resources` without which it is unavailable
     seconds: float = 5.0  # a rough expectation of one invocation with its defaults on 2 CPU cores, for the plan
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     work: tuple[str, ...] = ()  # names of parameters, numbers, that the time is proportional to
+
+    def refusal(self, name: str, value: Scalar) -> str:
+        """Return what is expected of a parameter in place of `value`, which is of its type; empty if it will do."""
+        if isinstance(value, (bool, str)):
+            return ""
+        if name in self.limits:
+            low, high = self.limits[name]
+            wanted = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+            return "" if low <= value <= high else f"a number {wanted} is expected"
+        default = self.params[name]
+        if name in WARM_UP or default == 0:
+            return "" if value >= 0 else "a number at least 0 is expected"
+        if isinstance(default, int):
+            return "" if value >= 1 else "a number at least 1 is expected"
+        return "" if value > 0 else "a number above 0 is expected"
 
     def expected(self, params: Mapping[str, Scalar]) -> float:
         """Return roughly how many seconds one invocation with these parameters takes on 2 CPU cores."""

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.agent.messages import CellResult
+from harness.analysis.boots import boot_warnings, boots
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
-from harness.analysis.compare import compare_medians
+from harness.analysis.compare import DESCRIPTIVE, compare_medians
 from harness.analysis.confounders import differences, environments
 from harness.analysis.frame import dims_of, frame, medians, unsteady
 from harness.analysis.model import Analysis, Distribution
-from harness.analysis.pairing import Quantity, unusable
+from harness.analysis.pairing import Quantity, arms, unusable
+from harness.analysis.unmatched import unmatched
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, MatrixRecord
 
@@ -32,8 +34,14 @@ def analyse(bundle: Bundle) -> Analysis:
         claims=claims(bundle.manifest, comparisons),
         capabilities=capabilities(bundle),
         distributions=distributions(table),
+        unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE, boots(bundle))),
         differences=differences(environments(bundle.manifest)),
-        warnings=(*_warnings(samples, plan), *unusable(table), *_reported(bundle.invocations)),
+        warnings=(
+            *_warnings(samples, plan),
+            *boot_warnings(bundle.manifest),
+            *unusable(table),
+            *_reported(bundle.invocations),
+        ),
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from harness.agent.messages import CellResult
-from harness.analysis.confounders import CONTROL, Control, SoftwareDifferences, judge_control
-from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, verdict
+from harness.analysis.boots import NO_VARIANCE, apart, boots
+from harness.analysis.confounders import Control, Controls, SoftwareDifferences
+from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, unpaired, verdict
 from harness.analysis.frame import frame, frame_of, medians
+from harness.analysis.matching import Matching
 from harness.analysis.model import Comparison
 from harness.analysis.pairing import Pair, arms, pairs
+from harness.analysis.primary import primary_of
 from harness.results.bundle import Bundle, Manifest, read
 
 # Kept, never compared: what the instrument costs, how far it was let go, and the times of copies whose size was chosen
@@ -21,20 +24,14 @@ from harness.results.bundle import Bundle, Manifest, read
 DESCRIPTIVE = frozenset(
     ("clock_seconds", "call_seconds", "pinned_reached_bytes", "alone_seconds", "compute_seconds", "overlapped_seconds")
 )
-# Too few values to steer a run by: one an invocation.
-ONCE_AN_INVOCATION = frozenset(
-    (
-        *("startup_seconds", "import_seconds", "init_seconds", "copy_latency_seconds", "copy_bandwidth"),
-        *("launch_intercept_seconds", "launch_slope_seconds", "graph_intercept_seconds", "graph_slope_seconds"),
-        *("peer_latency_seconds", "peer_bandwidth"),
-    )
-)
 
 
 def compare(bundle: Bundle) -> tuple[Comparison, ...]:
     """Compare every platform of a bundle with its baseline, quantity by quantity.
 
-    All platforms of one bundle are interleaved in blocks, so differences are paired by block (`paired` is true).
+    All platforms of one run are interleaved in blocks, so differences are paired by block (`paired` is true). In a
+    merged bundle the boots are the replicates, as `harness.analysis.boots` says; what no boot had together is not
+    paired.
     The baseline's value is that of its first arm alone: averaging both arms would give the baseline less noise
     than the platform has, and tie the noise floor (second arm against first) to the ratio it is to judge.
     """
@@ -44,17 +41,20 @@ def compare(bundle: Bundle) -> tuple[Comparison, ...]:
 def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple[Comparison, ...]:
     """As `compare`, with the bundle's medians (`harness.analysis.frame.medians`) and any platform as baseline."""
     level = interval_level(bundle.manifest)
-    found = [pair for pair in pairs(arms(table), baseline) if pair.quantity.metric not in DESCRIPTIVE]
+    arranged, boot_of = arms(table), boots(bundle)
+    every = (*pairs(arranged, baseline, boot_of), *apart(arranged, baseline, boot_of))
+    found = [pair for pair in every if pair.quantity.metric not in DESCRIPTIVE]
     estimates = [estimated(pair, level) for pair in found]
     controls = _controls(found, estimates)
-    software = SoftwareDifferences(bundle)
+    software, matching = SoftwareDifferences(bundle), Matching(bundle)
     return tuple(
         _comparison(
             pair,
             estimate,
             baseline=baseline,
             level=level,
-            control=controls[pair.platform],
+            control=controls[pair.platform].judge(pair.quantity.device),
+            unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
             software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
         )
         for pair, estimate in zip(found, estimates, strict=True)
@@ -94,34 +94,49 @@ def settled_in(folder: Path, cells: Collection[str], precision: float, block: in
 def settled(
     invocations: Sequence[CellResult], *, task: str, baseline: str, precision: float, level: float = LEVEL
 ) -> bool:
-    """Say whether every platform's interval of every metric of `task` is narrower than ±`precision`.
+    """Say whether every platform's interval of the primary metric of `task` is narrower than ±`precision`.
 
-    The half width of the interval on the log scale must be below `precision` (0.02 = 2%). Metrics that describe the
-    instrument (`clock_seconds`, `call_seconds`) or have one value an invocation (`startup_seconds`, `import_seconds`)
-    don't count. A task with nothing to compare is settled: more blocks would change nothing.
+    The half width of the interval on the log scale must be below `precision` (0.02 = 2%). The other metrics are
+    measured as long and are as wide as they come out (see `primary`). A task with nothing to compare is settled: more
+    blocks would change nothing.
     """
     samples = frame_of(result for result in invocations if result.task == task)
-    ignored = DESCRIPTIVE | ONCE_AN_INVOCATION
-    found = [pair for pair in pairs(arms(medians(samples)), baseline) if pair.quantity.metric not in ignored]
-    return all(_half_width(estimated(pair, level)) < precision for pair in found)
+    found = [pair for pair in pairs(arms(medians(samples)), baseline) if pair.quantity.metric not in DESCRIPTIVE]
+    steering = [
+        pair
+        for name in dict.fromkeys(pair.platform for pair in found)
+        for pair in primary_of(task, [each for each in found if each.platform == name], _described)
+    ]
+    return all(_half_width(estimated(pair, level)) < precision for pair in steering)
+
+
+def _described(pair: Pair) -> tuple[str, Mapping[str, object]]:
+    return pair.quantity.metric, pair.dims
 
 
 def estimated(pair: Pair, level: float) -> Estimate:
     """Estimate a pair's cost ratio."""
-    return paired(pair.baseline, pair.values, better=pair.quantity.better, level=level)
+    estimate = paired if pair.paired else unpaired
+    return estimate(pair.baseline, pair.values, better=pair.quantity.better, level=level)
 
 
-def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Control]:
-    """Return for each platform what the control probe says about it against the baseline."""
-    measured: dict[str, list[Estimate]] = {pair.platform: [] for pair in found}
+def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Controls]:
+    """Return for each platform what the control probes say about it against the baseline."""
+    controls = {pair.platform: Controls() for pair in found}
     for pair, estimate in zip(found, estimates, strict=True):
-        if pair.quantity.task.partition("[")[0] == CONTROL:
-            measured[pair.platform].append(estimate)
-    return {platform: judge_control(answers) for platform, answers in measured.items()}
+        controls[pair.platform].add(pair.quantity.task, pair.quantity.metric, estimate)
+    return controls
 
 
 def _comparison(
-    pair: Pair, estimate: Estimate, *, baseline: str, level: float, control: Control, software: tuple[str, ...]
+    pair: Pair,
+    estimate: Estimate,
+    *,
+    baseline: str,
+    level: float,
+    control: Control,
+    unlike: tuple[str, ...],
+    software: tuple[str, ...],
 ) -> Comparison:
     noise = _noise(pair, level)
     floor = math.expm1(abs(noise.log_ratio)) if noise else None
@@ -138,16 +153,21 @@ def _comparison(
         slowdown=estimate.ratio,
         ci95=estimate.interval,
         verdict=verdict(estimate, floor),
-        blocks=estimate.blocks,
-        paired=True,
+        blocks=pair.blocks,
+        boots=pair.boots,
+        paired=pair.paired,
         noise_floor=floor,
         mde=minimal_effect(estimate, level),
-        comparable=control.comparable,
-        confounders=(*control.remarks, *_noise_remarks(noise), *software),
+        comparable=control.comparable and not unlike,
+        confounders=(*control.remarks, *unlike, *_boot_remarks(pair), *_noise_remarks(noise), *software),
         baseline_value=geometric_mean(pair.baseline),
         platform_value=geometric_mean(pair.values),
         noise_ci95=noise.interval if noise else (None, None),
     )
+
+
+def _boot_remarks(pair: Pair) -> tuple[str, ...]:
+    return () if pair.paired or min(pair.boots) > 1 else (NO_VARIANCE,)
 
 
 def _noise(pair: Pair, level: float) -> Estimate | None:

@@ -15,6 +15,8 @@ from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, Manifest, StackRecord
 
 CONTROL = "control.fma"
+DEVICE_CONTROL = "control.fma_device"
+CONTROL_METRICS = frozenset({"fma_seconds", "device_fma_seconds"})
 CONTROL_TOLERANCE = 0.02  # clocks and processor shares that differ by more make a pair not comparable
 MAX_TEXT = 200  # of one value shown side by side
 
@@ -98,32 +100,53 @@ class SoftwareDifferences:
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """What control.fma says about a pair of platforms: whether they compare at all, and what a reader must know."""
+    """What the controls say about two sides: whether they compare at all, and what a reader must know."""
 
     comparable: bool
     remarks: tuple[str, ...] = ()
 
 
-def judge_control(estimates: Sequence[Estimate]) -> Control:
-    """Judge a pair of platforms by the control's ratios between them.
+class Controls:
+    """The controls between two sides: the CPU's, and where something ran on a GPU the GPU's too."""
+
+    def __init__(self) -> None:
+        self._measured: defaultdict[str, list[Estimate]] = defaultdict(list)
+
+    def add(self, task: str, metric: str, estimate: Estimate) -> None:
+        """Take in a ratio between the sides; one that is no control's is left."""
+        if metric in CONTROL_METRICS:
+            self._measured[task.partition("[")[0]].append(estimate)
+
+    def judge(self, device: str) -> Control:
+        """Judge what ran on a device: a GPU that is slower elsewhere says nothing of what ran on the CPUs alone."""
+        controls = (CONTROL,) if device == "cpu" else (CONTROL, DEVICE_CONTROL)
+        judged = [judge_control(self._measured[each], each) for each in controls]
+        return Control(
+            comparable=all(each.comparable for each in judged),
+            remarks=tuple(remark for each in judged for remark in each.remarks),
+        )
+
+
+def judge_control(estimates: Sequence[Estimate], control: str = CONTROL) -> Control:
+    """Judge two sides by the ratios of one control between them.
 
     Not comparable when an interval lies wholly outside ±2%. An interval that is neither inside nor outside cannot
     tell: the pair stays comparable, with a remark that says so.
     """
     if not estimates:
-        return _unassured("was not measured on both")
+        return _unassured(f"{control} was not measured on both")
     doubtful = [each for each in estimates if not _inside(each)]
     if not doubtful:
         return Control(comparable=True)
     differing = [each for each in doubtful if _outside(each)]
     worst = max(differing or doubtful, key=lambda each: abs(each.log_ratio))
     if worst.low is None or worst.high is None:
-        return _unassured(f"has no interval ({worst.ratio:.3f})")
+        return _unassured(f"{control} has no interval ({worst.ratio:.3f})")
     text = f"{worst.ratio:.3f} [{worst.interval[0]:.3f}, {worst.interval[1]:.3f}]"
     if differing:
-        remark = f"{CONTROL} differs: {text}; the two do not get the same clock or share of the processor"
+        remark = f"{control} differs: {text}; the two do not get the same clock or share of the processor"
         return Control(comparable=False, remarks=(remark,))
-    return _unassured(f"cannot tell within {CONTROL_TOLERANCE:.0%}: {text}")
+    return _unassured(f"{control} cannot tell within {CONTROL_TOLERANCE:.0%}: {text}")
 
 
 def _outside(estimate: Estimate) -> bool:
@@ -137,7 +160,7 @@ def _inside(estimate: Estimate) -> bool:
 
 
 def _unassured(finding: str) -> Control:
-    return Control(comparable=True, remarks=(f"{CONTROL} {finding}: an equal clock is not assured",))
+    return Control(comparable=True, remarks=(f"{finding}: an equal clock is not assured",))
 
 
 def _is_volatile(key: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ class Comparison:
     baseline_value: float = 0.0  # geometric mean over blocks of the per-invocation medians, in `unit`
     platform_value: float = 0.0
     noise_ci95: tuple[float | None, float | None] = (None, None)  # the A/A ratio's interval
+    boots: tuple[int, int] = (1, 1)  # of the baseline and of the platform; of several, the boot is the replicate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,26 @@ class Capability:
     status: str
     value: float | None
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmatched:
+    """Quantities of one task's metric that one side alone has, so that there is no ratio of them.
+
+    `platform_only` and `baseline_only` are the values, by dim, that only they have; None is a quantity without that
+    dim. `quantities` counts those left out, on both sides.
+    """
+
+    platform: str
+    baseline: str
+    task: str
+    metric: str
+    stack: str
+    device: str
+    quantities: int
+    platform_only: Mapping[str, Sequence[Any]]
+    baseline_only: Mapping[str, Sequence[Any]]
+    reason: str  # what only one side has, in words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +109,7 @@ class Analysis:
     claims: tuple[Claim, ...]
     capabilities: tuple[Capability, ...]
     distributions: tuple[Distribution, ...]
+    unmatched: tuple[Unmatched, ...] = ()
     attribution: tuple[Any, ...] = ()
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
     warnings: tuple[str, ...] = ()  # about the run as a whole

@@ -81,9 +81,12 @@ def _check_params(document: Document, loc: tuple[str | int, ...], params: Params
         if name not in task.params:
             raise document.error((*loc, name), f"unknown parameter; {choices(name, task.params)}", at_key=True)
         try:
-            convert(value, task.params[name])
+            converted = convert(value, task.params[name])
         except ValueError as error:
             raise document.error((*loc, name), f"{error}, found {found(value)}") from error
+        expected = task.refusal(name, converted)
+        if expected:
+            raise document.error((*loc, name), f"{expected}, found {found(value)}")
 
 
 def _check_labels(document: Document, entry: str, sets: Sequence[Params]) -> None:

@@ -29,7 +29,7 @@ def create(
         case Container():
             return ContainerPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Wsl():
-            return WslPlatform(name, config)
+            return WslPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Vm():
             return VmPlatform(name, config, root=root, scratch=scratch, run_id=run_id)
         case Remote():

@@ -25,7 +25,7 @@ from harness.platforms.container_image import Image, library_path, run_in, stack
 from harness.platforms.container_leftovers import labels, reap
 from harness.platforms.container_options import AGENT, LOCATIONS, WORK, container_options, inside
 from harness.platforms.engine_errors import engine_errors, explain
-from harness.platforms.engine_facts import engine_facts
+from harness.platforms.engine_facts import engine_facts, platform_facts
 from harness.platforms.leftovers import claim, sweep
 from harness.runner.output import Chunk, Pump, Tee
 from harness.stacks import Stack
@@ -75,6 +75,7 @@ class ContainerPlatform:
         self._token = run_id
         self._volume = f"{NAME}-{run_id}-{name}"
         self._installed: dict[str, _Installed] = {}
+        self._engine: Mapping[str, Any] = {}  # what the engine says about itself
 
     def availability(self) -> Availability:
         """Whether an engine answers that runs Linux containers; at most about half a second."""
@@ -103,11 +104,12 @@ class ContainerPlatform:
             reap(self._api)
             installed = self._install(stack, progress)
             self._installed[stack.name] = installed
-            return Prepared(provenance={**installed.image.provenance, **self._engine_facts()})
+            self._engine = self._engine or self._engine_facts()
+            return Prepared(provenance={**installed.image.provenance, **self._engine})
 
     def facts(self) -> Mapping[str, Fact]:
-        """Nothing that the agent does not see itself."""
-        return {}
+        """Where the engine runs: inside, a container of Docker Desktop looks like one of any engine on WSL2."""
+        return platform_facts(self._engine)
 
     def locations(self) -> tuple[Location, ...]:
         """The writable layer, a bound folder of the host, a named volume, and memory."""

@@ -55,6 +55,7 @@ def stack_image(api: APIClient, stack: Stack, progress: Progress, labels: Mappin
 
     `labels` mark the container that looks at the base image. Raises PlatformError and StackError.
     """
+    stack = stacks.for_linux(stack)
     base = images.base_image(stack, os.environ)
     base_id = (find(api, base) or pull(api, base, progress))["Id"]
     name = images.tag(stack, base_id)

@@ -93,7 +93,7 @@ def availability(named: str | None) -> Availability:
         return Availability(runnable=False, reason="the docker SDK is missing; `pip install docker`")
     try:
         with engine_errors("container engine"):
-            reason = _remote(address(named))
+            reason = elsewhere(address(named))
             if reason:
                 return Availability(runnable=False, reason=reason)
             with closing(connect(named, timeout=ANSWER_SECONDS)) as client:
@@ -110,7 +110,8 @@ def remove_container(api: APIClient, name: str) -> None:
         api.remove_container(name, force=True, v=True)
 
 
-def _remote(address: str) -> str:
+def elsewhere(address: str) -> str:
+    """Return why an engine is of no use that is on another host, empty for one of this host."""
     url = urlsplit(address)
     if url.scheme == "ssh" or (url.scheme in {"tcp", "http", "https"} and url.hostname not in HERE):
         return (

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.agent.inspection.facts import Fact
+
 DESKTOP = "Docker Desktop"
+WSL = "microsoft-standard-WSL2"  # in the release of the kernel
+TELLING = ("engine_place", "engine_system", "engine_kernel", "docker_desktop")
 NVIDIA_CDI = "nvidia.com/"
 
 
@@ -30,8 +34,34 @@ def engine_facts(version: Mapping[str, Any], info: Mapping[str, Any]) -> dict[st
         "live_restore": info.get("LiveRestoreEnabled"),
         "cdi_gpus": _cdi_gpus(info),
     }
-    desktop = {"docker_desktop": DESKTOP in str(info.get("OperatingSystem"))} if info else {}
-    return {name: value for name, value in {**found, **desktop}.items() if value not in (None, "", [])}
+    place = engine_place(version, info)
+    if place:
+        found |= {"engine_place": place, "docker_desktop": place == DESKTOP}
+    return {name: value for name, value in found.items() if value not in (None, "", [])}
+
+
+def engine_place(version: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+    """Return where the engine runs: Docker Desktop's own machine, a distribution of WSL2, or a Linux; empty if unknown.
+
+    From a distribution both engines of WSL2 can be reached, by the same client and on the same kernel; Docker Desktop
+    gives itself away by name, in `version` too where its `info` fails.
+    """
+    names = (info.get("OperatingSystem"), (version.get("Platform") or {}).get("Name"))
+    if any(DESKTOP in str(name) for name in names):
+        return DESKTOP
+    kernel = str(info.get("KernelVersion") or version.get("KernelVersion") or "")
+    if WSL in kernel:
+        return "a distribution of WSL2"
+    return "a Linux of its own" if info else ""
+
+
+def platform_facts(engine: Mapping[str, Any]) -> dict[str, Fact]:
+    """Return, of `engine_facts`, what belongs into the platform's inspection."""
+    return {
+        f"container.{name}": {"value": engine[name], "source": "docker info, docker version"}
+        for name in TELLING
+        if name in engine
+    }
 
 
 def _component(version: Mapping[str, Any], name: str) -> str | None:

@@ -174,8 +174,10 @@ def environment(environ: Mapping[str, str], stack: Stack, interpreter: Path) -> 
 def guest_note(root: Path) -> str:
     """Say if this Linux is itself a guest (WSL2, a container, a VM), empty if nothing shows that. `root` is `/`."""
     with suppress(OSError):
-        if "microsoft" in (root / "proc/sys/kernel/osrelease").read_text(encoding="utf-8").lower():
-            return "this Linux runs in WSL2: `native` is not bare metal"
+        release = (root / "proc/sys/kernel/osrelease").read_text(encoding="utf-8").strip()
+        if "microsoft" in release.lower():
+            which = "WSL 1" if release.endswith("-Microsoft") else "WSL2"
+            return f"this Linux runs in {which}: `native` is not bare metal"
     if any((root / mark).exists() for mark in (".dockerenv", "run/.containerenv")):
         return "this runs in a container: `native` is not bare metal"
     with suppress(OSError):

@@ -71,22 +71,14 @@ def _check_machine(host: Host, survey: Survey) -> None:
 
 def _send_wheels(host: Host, survey: Survey, stack: Stack, progress: Progress) -> list[str]:
     """Send the wheels that are not there; return the folder of each: its name is the wheel's digest."""
-    here = {f"{survey.root}/wheels/{digest}/{path.name}": path for path, digest in _wheels(stack, progress)}
+    stacks.wheelhouse(stack, progress)
+    here = {f"{survey.root}/wheels/{digest}/{path.name}": path for path, digest in stacks.wheels(stack).items()}
     lacking = sorted(host.lacking(sorted(here)))
     for number, path in enumerate(lacking, start=1):
         size = here[path].stat().st_size >> 20
         progress(f"{stack.name}: sending wheel {number} of {len(lacking)}, {here[path].name} ({size} MiB)")
         host.send(here[path], path)
     return sorted(path.rpartition("/")[0] for path in here)
-
-
-def _wheels(stack: Stack, progress: Progress) -> list[tuple[Path, str]]:
-    """Return the stack's wheels on this host, each with its SHA-256."""
-    found = []
-    for path in sorted(stacks.wheelhouse(stack, progress).glob("*.whl")):
-        with path.open("rb") as file:
-            found.append((path, hashlib.file_digest(file, "sha256").hexdigest()))
-    return found
 
 
 def _pip_arguments(host: Host, stack: Stack, requirements: Path, wheels: Sequence[str]) -> list[str]:

@@ -38,6 +38,20 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Boot:
+    """One run of those that a merged bundle holds."""
+
+    number: int
+    run_id: str
+    boot_id: str
+    created: str  # RFC 3339
+    system: str
+    seed: int
+    blocks: int
+    platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Where the numbers come from."""
 
@@ -55,6 +69,7 @@ class Run:
     precision: float | None
     fingerprint: str
     boot_id: str
+    boots: tuple[Boot, ...]  # one of a run's own bundle
     run_command: str
     report_command: str
 
@@ -88,6 +103,7 @@ class Finding:
     mark: Mark
     comparable: bool
     mde: float | None  # set where the verdict is inconclusive
+    blocks: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +153,7 @@ class Row:
     mark: Mark
     comparability: Mark | None  # "not comparable" where so
     blocks: int
+    boots: tuple[int, int]
     paired: bool
     noise_floor: float | None
     noise_suspect: bool  # the A/A interval does not cover 1
@@ -145,14 +162,39 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Comparisons of a platform that the table has no room for."""
+
+    platform: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """All comparisons, as far as a page can hold them."""
 
     rows: tuple[Row, ...]
-    left_out: int
+    cuts: tuple[Cut, ...]
     notes: tuple[str, ...]
     platforms: tuple[str, ...]
     marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpaired:
+    """Metrics of a task that have no counterpart, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneSide:
+    """What a platform, or the baseline against it, measured alone."""
+
+    platform: str
+    lines: tuple[Unpaired, ...]
+    left_out: int  # lines beyond those
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +253,7 @@ class Page:
     spread: tuple[Panel, ...]
     legend: tuple[Mark, ...]
     table: Table
+    one_sided: tuple[OneSide, ...]
     gaps: tuple[Gap, ...]
     gaps_left_out: int
     environment: Environment

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.document import CapabilityRecord, ClaimRecord, DistributionRecord, Document
+from harness.analysis.document import BootSummary, CapabilityRecord, ClaimRecord, DistributionRecord, Document
+from harness.analysis.primary import STEP
 from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
-from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
+from harness.report.context import Assets, Banner, Boot, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
 from harness.report.facts import environment, values
-from harness.report.table import STEP, fair, finding, forest_rows, lead, table, telling_dims
+from harness.report.one_sided import one_sided
+from harness.report.table import fair, finding, forest_rows, lead, table, telling_dims
 from harness.report.words import LEGEND, clean, dims_words
 
 FEW_BLOCKS = 5
@@ -23,13 +25,14 @@ MOST_ARMS = 8
 MOST_EVIDENCE = 12
 MOST_CLAIMS = 30
 MOST_WARNINGS = 40
+MOST_BOOTS = 40
 _STAND_IN = ("stand_in", "simulated")
 _CLAIM_STYLES = {"supported": "supported", "refuted": "refuted", "depends": "depends"}
 
 
 def page(document: Document, assets: Assets) -> Page:
     """Compose the page. Raises KeyError where the document is not of this schema."""
-    subject = _subject(document)
+    subject = subject_of(document)
     gaps = _gaps(document["capabilities"])
     return Page(
         title=f"Overhead Matrix: {subject.cpu}",
@@ -43,6 +46,7 @@ def page(document: Document, assets: Assets) -> Page:
         spread=tuple(_spread(document["distributions"], document["platforms"])),
         legend=LEGEND,
         table=table(document["comparisons"], document["platforms"]),
+        one_sided=tuple(one_sided(document["unmatched"])[:MOST_PLATFORMS]),
         gaps=tuple(gaps[:MOST_GAPS]),
         gaps_left_out=max(len(gaps) - MOST_GAPS, 0),
         environment=environment(document["environments"], document["differences"], document["baseline"]),
@@ -52,7 +56,8 @@ def page(document: Document, assets: Assets) -> Page:
     )
 
 
-def _subject(document: Document) -> Subject:
+def subject_of(document: Document) -> Subject:
+    """The machine, as a title names it."""
     host = values(document["run"]["host"]) or values(document["environments"].get(document["baseline"], {}))
     model = host.get("cpu.model", "an unnamed CPU").replace("(R)", "").replace("(TM)", "")
     system = " · ".join(part for part in (host.get("system.release", ""), host.get("system.kernel", "")) if part)
@@ -84,7 +89,25 @@ def _run(document: Document) -> Run:
         fingerprint=clean(run["fingerprint"], 80),
         boot_id=clean(run["boot_id"], 80),
         run_command=f"nox -s matrix -- --profile {shlex.quote(profile)} --seed {run['seed']}",
-        report_command=f"nox -s report -- {shlex.quote(f'results/{name}')}",
+        boots=tuple(_boot(boot) for boot in run["boots"][:MOST_BOOTS]),
+        report_command=f"nox -s report -- {' '.join(shlex.quote(f'results/{boot}') for boot in _ids(document))}",
+    )
+
+
+def _ids(document: Document) -> Iterable[str]:
+    return (clean(boot["run_id"], 120) for boot in document["run"]["boots"])
+
+
+def _boot(boot: BootSummary) -> Boot:
+    return Boot(
+        number=boot["number"],
+        run_id=clean(boot["run_id"], 120),
+        boot_id=clean(boot["boot_id"] or "not told", 80),
+        created=clean(boot["created"], 60),
+        system=clean(boot["system"], 20),
+        seed=boot["seed"],
+        blocks=boot["blocks"],
+        platforms=tuple(clean(name, 60) for name in boot["platforms"][:MOST_PLATFORMS]),
     )
 
 
@@ -109,10 +132,18 @@ def _banners(document: Document) -> Iterable[Banner]:
     yield from _nested(document)
 
 
+def alerts(document: Document) -> tuple[Banner, ...]:
+    """What nobody may miss who sees but a few of the document's figures."""
+    return (*_stand_in(document), *_incomparable(document))
+
+
 def _stand_in(document: Document) -> Iterable[Banner]:
+    boots = document["run"]["boots"]
     described = [document["run"]["host"], *document["environments"].values()]
+    described += [own for boot in boots for own in boot["differs"].values()]
     marked = [key for found in described for key, value in values(found).items() if _marks_stand_in(key, value)]
-    marked += [key for gpu in document["run"]["gpus"] for key, value in gpu.items() if _marks_stand_in(key, str(value))]
+    gpus = [*document["run"]["gpus"], *(gpu for boot in boots for gpu in boot["gpus"])]
+    marked += [key for gpu in gpus for key, value in gpu.items() if _marks_stand_in(key, str(value))]
     if marked:
         yield Banner(
             tone="alert",
@@ -141,8 +172,8 @@ def _incomparable(document: Document) -> Iterable[Banner]:
 
 def _nested(document: Document) -> Iterable[Banner]:
     host = values(document["run"]["host"]) or values(document["environments"].get(document["baseline"], {}))
-    inside = [host.get(f"virtualization.{layer}", "") for layer in ("machine", "container")]
-    layers = [clean(layer, 40) for layer in inside if layer not in ("", "none", "no")]
+    inside = [host.get(f"virtualization.{layer}", "") for layer in ("wsl", "machine", "container")]
+    layers = [clean(layer, 40) for layer in inside if layer not in ("", "none", "no", "wsl")]  # systemd's word for WSL2
     if layers:
         yield Banner(
             tone="note",

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from harness.analysis.document import ComparisonRecord
 from harness.analysis.estimate import margin
+from harness.analysis.primary import STEP, primary_of
 from harness.report.charts import ForestRow
-from harness.report.context import Finding, Row, Table
+from harness.report.context import Cut, Finding, Row, Table
 from harness.report.format import Estimate, Quantity
 from harness.report.words import LEGEND, NOT_COMPARABLE, clean, dims_words, finding_words, mark, metric_words
 
-MOST_ROWS = 600
+MOST_ROWS = 600  # of all platforms; what one does not need is left to the others
 MOST_NOTES = 60
 MOST_FORESTS = 6
 MOST_FOREST_ROWS = 20  # of one platform
-PRIMARY = {  # where it is not the first metric that a task reports, in the order of their names
-    "copies.bandwidth": "copy_bandwidth",
-    "driver.launch": "launch_slope_seconds",
-    "driver.graph": "graph_slope_seconds",
-    "storage.prefetch": "read_bandwidth",
-    "storage.random": "read_iops",
-    "storage.sequential": "read_bandwidth",
-    "storage.small_files": "open_read_seconds",
-}
-STEP = "step_seconds"
 
 Telling = Mapping[tuple[str, str], set[str]]  # (task, metric) → names of dims
 
@@ -36,22 +28,17 @@ def estimate(record: ComparisonRecord) -> Estimate:
     return Estimate(record["slowdown"], low, high)
 
 
-def entry(record: ComparisonRecord) -> str:
-    """`storage.small_files` of `storage.small_files[files=2000]`."""
-    return record["task"].partition("[")[0]
-
-
 def primary(records: Iterable[ComparisonRecord]) -> list[ComparisonRecord]:
-    """One metric a task: `step_seconds` of workloads, PRIMARY or the first of probes. Workloads first, control last."""
-    chosen: dict[tuple[str, str, str], str] = {}
-    listed = list(records)
-    for record in listed:
-        key = (record["platform"], record["stack"], record["task"])
-        chosen.setdefault(key, record["metric"])
-        if record["metric"] in (STEP, PRIMARY.get(entry(record))):
-            chosen[key] = record["metric"]
-    kept = [r for r in listed if chosen[r["platform"], r["stack"], r["task"]] == r["metric"]]
+    """What speaks for each task on each platform (`harness.analysis.primary`). Workloads first, control last."""
+    groups: dict[tuple[str, str, str], list[ComparisonRecord]] = {}
+    for record in records:
+        groups.setdefault((record["platform"], record["stack"], record["task"]), []).append(record)
+    kept = [record for (_, _, task), group in groups.items() for record in primary_of(task, group, _described)]
     return sorted(kept, key=_importance)
+
+
+def _described(record: ComparisonRecord) -> tuple[str, Mapping[str, Any]]:
+    return record["metric"], record["dims"]
 
 
 def _importance(record: ComparisonRecord) -> int:
@@ -72,6 +59,7 @@ def finding(record: ComparisonRecord, telling: Telling) -> Finding:
         mark=mark(record["verdict"]),
         comparable=record["comparable"],
         mde=record["mde"] if record["verdict"] == "inconclusive" else None,
+        blocks=record["blocks"],
     )
 
 
@@ -129,22 +117,39 @@ def _forest_row(record: ComparisonRecord, telling: Telling) -> ForestRow:
     )
 
 
+def _boots(record: ComparisonRecord) -> tuple[int, int]:
+    ours, theirs = record["boots"]
+    return ours, theirs
+
+
 def table(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> Table:
-    """Every comparison, primary ones first, and the confounders as numbered notes."""
+    """Every comparison, primary ones first, and the confounders as numbered notes; each platform is cut by itself."""
     first = primary(records)
     known = {id(record) for record in first}
     ordered = [*first, *(record for record in records if id(record) not in known)]
-    ordered.sort(key=lambda record: platforms.index(record["platform"]))
-    shown = ordered[:MOST_ROWS]
+    groups = {name: [record for record in ordered if record["platform"] == name] for name in platforms}
+    most = share(list(map(len, groups.values())), MOST_ROWS)
+    shown = [record for group in groups.values() for record in group[:most]]
     notes = list(dict.fromkeys(note for record in shown for note in record["confounders"]))[:MOST_NOTES]
     rows = tuple(_row(record, notes) for record in shown)
     return Table(
         rows=rows,
-        left_out=len(records) - len(shown),
+        cuts=tuple(
+            Cut(platform=clean(name, 60), rows=len(group) - most) for name, group in groups.items() if len(group) > most
+        ),
         notes=tuple(clean(note) for note in notes),
         platforms=tuple(dict.fromkeys(row.platform for row in rows)),
         marks=tuple(each for each in LEGEND if any(each in (row.mark, row.comparability) for row in rows)),
     )
+
+
+def share(counts: Sequence[int], most: int) -> int:
+    """Return how many of each group are kept so that all together are `most` at most; at least one."""
+    for number, count in enumerate(ordered := sorted(counts)):
+        left = most - sum(ordered[:number])
+        if count * (len(ordered) - number) > left:
+            return max(1, left // (len(ordered) - number))
+    return max(counts, default=0)
 
 
 def _row(record: ComparisonRecord, notes: Sequence[str]) -> Row:
@@ -163,6 +168,7 @@ def _row(record: ComparisonRecord, notes: Sequence[str]) -> Row:
         mark=mark(record["verdict"]),
         comparability=None if record["comparable"] else NOT_COMPARABLE,
         blocks=record["blocks"],
+        boots=_boots(record),
         paired=record["paired"],
         noise_floor=record["noise_floor"],
         noise_suspect=low is not None and high is not None and not low <= 1 <= high,

@@ -145,9 +145,14 @@ class Collected:
         kept = self._data[stream]
         kept += data[: LOG_LIMIT - len(kept)]
 
-    def text(self, stream: Stream) -> str:
-        """Return a stream as UTF-8, wrong bytes replaced."""
-        return self._data[stream].decode("utf-8", errors="replace")
+    def data(self, stream: Stream) -> bytes:
+        """Return what is kept of a stream."""
+        return bytes(self._data[stream])
+
+
+def utf8(data: bytes) -> str:
+    """Return bytes as UTF-8, wrong ones replaced."""
+    return data.decode("utf-8", errors="replace")
 
 
 class Pump(Generic[T]):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import PlatformError
-from harness.runner.output import CHUNK, Chunk, Collected, Pump, Sink, Stream, Tee
+from harness.runner.output import CHUNK, Chunk, Collected, Pump, Sink, Stream, Tee, utf8
 
 # How a process that must end is asked: by Ctrl-C, so that it may tidy up, then more firmly, then killed. Seconds.
 INTERRUPT_GRACE = 1.0
@@ -76,8 +76,9 @@ def capture(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: Path | None = None,
+    decode: Callable[[bytes], str] = utf8,
 ) -> Completed:
-    """Run a short program, the file `stdin` as its input, and return what it printed.
+    """Run a short program, the file `stdin` as its input, and return what it printed, made text by `decode`.
 
     Raises PlatformError if it can't be started or hangs.
     """
@@ -86,7 +87,7 @@ def capture(
     if end.timed_out:
         raise PlatformError(f"{argv[0]} did not answer within {timeout:g} s")
     code = end.code if end.code is not None else -(end.signal or 0)
-    return Completed(code=code, stdout=collected.text("stdout"), stderr=collected.text("stderr"))
+    return Completed(code=code, stdout=decode(collected.data("stdout")), stderr=decode(collected.data("stderr")))
 
 
 def _start(

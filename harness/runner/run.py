@@ -25,6 +25,7 @@ from harness.matrix.model import Matrix
 from harness.results import bundle
 from harness.results.bundle import JournalLine, Manifest, PlatformRecord
 from harness.results.store import MANIFEST
+from harness.runner import hidden
 from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
 from harness.runner.execute import Execution, Reporter, Settled, interrupted
 from harness.runner.journal import Journal, explained
@@ -96,8 +97,11 @@ def new(matrix: Matrix, *, root: Path, selection: Selection, results: Path, seed
     )
 
 
-def resumed(run_id: str, *, root: Path, results: Path) -> Run:
-    """Take up a run by its manifest, not by today's matrix.yaml; raise UsageError if it can't go on here."""
+def resumed(run_id: str, *, file: Path, results: Path) -> Run:
+    """Take up a run by its manifest, not by today's matrix.yaml; raise UsageError if it can't go on here.
+
+    From `file`, today's matrix.yaml, come only the values that no bundle keeps (`harness.runner.hidden`).
+    """
     if Path(run_id).name != run_id:
         raise UsageError(f"--resume {run_id!r}: a run's id is asked for, not a path", "Name its folder with --results")
     folder = results / run_id
@@ -108,6 +112,8 @@ def resumed(run_id: str, *, root: Path, results: Path) -> Run:
     if manifest.run_id != run_id:
         problem = f"--resume {run_id}: the bundle in that folder is of run {manifest.run_id}"
         raise UsageError(problem, "Give the folder its own name again")
+    if manifest.boots:
+        raise UsageError(f"--resume {run_id}: that bundle was merged of several runs", "Name the run that was stopped")
     if manifest.boot_id != boot_id():
         problem = f"--resume {run_id}: it was begun in another boot of this machine, and a run is one boot"
         raise UsageError(problem, "Start a new run; both bundles can be reported")
@@ -126,8 +132,8 @@ def resumed(run_id: str, *, root: Path, results: Path) -> Run:
     return Run(
         run_id=run_id,
         folder=folder,
-        matrix=matrix,
-        root=root,
+        matrix=hidden.restored(matrix, file, run_id),
+        root=file.resolve().parent,
         selection=selection,
         plan=selection.plan(matrix),
         seed=manifest.seed,
@@ -257,7 +263,7 @@ def _matrix_record(run: Run) -> dict[str, Any]:
             "tasks": run.selection.tasks,
             "gpu": run.selection.gpu,
         },
-        "definition": run.matrix.model_dump(mode="json", by_alias=True),
+        "definition": hidden.definition(run.matrix),
     }
 
 

@@ -32,6 +32,8 @@ class FakeNvml(ModuleType):
         "nvmlSystemGetNVMLVersion": "13.580.95.05",
         "nvmlSystemGetCudaDriverVersion_v2": 13020,
         "nvmlDeviceGetHandleByIndex": object(),
+        "nvmlDeviceGetHandleByUUID": object(),
+        "nvmlDeviceGetIndex": 0,
         "nvmlDeviceGetName": "NVIDIA H200",
         "nvmlDeviceGetUUID": "GPU-0123",
         "nvmlDeviceGetCudaComputeCapability": (9, 0),

@@ -49,6 +49,17 @@ def test_a_failure_tells_step_status_and_the_end_of_its_log(capfd: pytest.Captur
     assert "line 0\n" in capfd.readouterr().err, "the whole log is in the cell's"
 
 
+def test_neither_reason_nor_log_says_who_the_user_is(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setenv("USERPROFILE", "/home/alice")
+    with pytest.raises(StepError) as caught:
+        timed(python("import os, sys; print(os.environ['HOME'] + '/x.cpp: error'); sys.exit(1)"), "compile")
+    assert str(caught.value) == "compile: exit status 1: ~/x.cpp: error"
+    assert "alice" not in capfd.readouterr().err
+
+
 def test_a_signal_is_named() -> None:
     with pytest.raises(StepError, match="compile: ended by signal 9: it printed nothing"):
         timed(python("import os; os.kill(os.getpid(), 9)"), "compile")

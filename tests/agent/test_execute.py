@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.execute import execute, fill_in, one_line
+from harness.agent.execute import _verdict, execute, fill_in, one_line
 from harness.agent.messages import CellResult, CellSpec, Metric, to_json
 from harness.agent.task import find
 from tests.agent.conftest import MakeSpec
@@ -70,6 +70,21 @@ def test_an_unforeseen_failure_is_one_line_and_its_traceback_is_log(
     assert "in run_failing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        # As torch 2.13 and TensorFlow 2.21 say it; on a GPU torch raises a class of its own.
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: …"),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[10000000,10000000]"),
+    ],
+)
+def test_a_framework_without_memory_is_oom(error: Exception) -> None:
+    status, reason = _verdict(error)
+    assert status == "oom"
+    assert reason.endswith(": lower the batch, or give the platform more memory")
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_a_sample_that_is_not_finite_fails_the_cell(make_spec: MakeSpec, value: str) -> None:
     result = run(make_spec("fake.endless", params={"value": value}))
@@ -86,6 +101,7 @@ def test_a_sample_that_is_not_finite_fails_the_cell(make_spec: MakeSpec, value: 
         ({"samples": 2.5}, "fake.good: parameter samples: int is expected, not 2.5"),
         ({"samples": True}, "fake.good: parameter samples: int is expected, not True"),
         ({"value": "4KiB"}, "fake.good: parameter value: float is expected, not '4KiB'"),
+        ({"samples": 0}, "fake.good: parameter samples: a number at least 1 is expected, not 0"),
     ],
 )
 def test_wrong_parameters_fail_with_what_is_right(make_spec: MakeSpec, params: dict[str, object], reason: str) -> None:
@@ -136,11 +152,23 @@ def test_a_throttled_gpu_is_a_warning_and_the_samples_stay(
 
 
 def test_a_sampler_that_crashes_costs_the_samples_alone(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.agent.telemetry.child.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
+    monkeypatch.setattr("harness.agent.own_process.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
     result = run(make_spec())
 
     assert (result.status, result.warnings) == ("ok", ("one line",))
     assert result.telemetry["samples"] == {"error": "the sampler crashed (signal 11)"}
+
+
+def test_a_result_does_not_say_who_the_user_is(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setenv("USERPROFILE", "/home/alice")
+    result = run(make_spec("fake.person"))
+
+    assert (result.status, result.reason) == ("failed", "RuntimeError: ~/data is not there")
+    assert "~/data is not there" in (log := capfd.readouterr().err)
+    assert "alice" not in log
 
 
 def test_one_line_keeps_the_words() -> None:

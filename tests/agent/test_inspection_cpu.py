@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from harness.agent.inspection import cpu
-from tests.agent.trees import tree, values
+from tests.agent.trees import offline_processors, tree, values
 
 CPUS = "/sys/devices/system/cpu"
 CPUINFO = (
@@ -67,3 +69,14 @@ def test_a_guest_without_frequencies_says_so(tmp_path: Path) -> None:
     for name in ("model", "governor", "max_frequency_hz", "boost", "smt", "numa_nodes"):
         assert facts[name]["value"] is None
         assert facts[name]["error"]
+
+
+def test_processors_that_are_offline_are_left_out_unless_all_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tree(tmp_path, {f"{CPUS}/cpu{number}/cpufreq/scaling_governor": "powersave\n" for number in (0, 1)})
+    with monkeypatch.context() as patch:
+        offline_processors(patch, f"{CPUS}/cpu1/")
+        assert cpu.inspect(files)["governor"]["value"] == "powersave"
+    offline_processors(monkeypatch, f"{CPUS}/cpu0/", f"{CPUS}/cpu1/")
+    assert cpu.inspect(files)["governor"]["error"] == "OSError: Device or resource busy"

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from harness.agent import own_process
 from harness.agent.inspection import gpu
 
 
 def child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the child process run something else than NVML."""
-    monkeypatch.setattr(gpu, "PROGRAM", program)
+    monkeypatch.setattr(own_process, "PROGRAM", program)
 
 
 def test_without_a_driver_the_list_is_empty_and_says_why() -> None:

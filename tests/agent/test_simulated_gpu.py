@@ -24,12 +24,12 @@ def plant(monkeypatch: pytest.MonkeyPatch, driver: SimulatedDriver) -> None:
         monkeypatch.setenv(name, value)
 
 
-def sampled(monkeypatch: pytest.MonkeyPatch, driver: SimulatedDriver, seconds: float = 0.35) -> dict[str, Any]:
+def sampled(monkeypatch: pytest.MonkeyPatch, driver: SimulatedDriver, device: str = "cuda:0") -> dict[str, Any]:
     plant(monkeypatch, driver)
     recorder = Recorder()
-    recorder.watch(gpu=True)
+    recorder.watch(device)
     recorder.begin()
-    time.sleep(seconds)
+    time.sleep(0.35)
     return recorder.end()
 
 
@@ -51,11 +51,11 @@ def test_planted_values_are_in_the_columns(monkeypatch: pytest.MonkeyPatch) -> N
         pcie_tx_kbps=111,
         pcie_rx_kbps=222,
     )
-    samples = sampled(monkeypatch, driver)["samples"]
-    columns = samples["columns"]
-
-    assert samples["gpus"]["gpu0"] == UUID
     for number in (0, 1):
+        samples = sampled(monkeypatch, driver, f"cuda:{number}")["samples"]
+        columns = samples["columns"]
+        assert samples["gpus"] == {f"gpu{number}": UUID[:-1] + str(number)}, "the cell's alone"
+        assert not any(name.startswith(f"gpu{1 - number}") for name in columns)
         first = {name: columns[f"gpu{number}.{name}"][0] for name in GPU_COLUMNS}
         assert first == {
             "sm_clock_hz": 1234e6,
@@ -70,8 +70,8 @@ def test_planted_values_are_in_the_columns(monkeypatch: pytest.MonkeyPatch) -> N
             "pcie_transmitted_bytes_per_second": 111_000,
             "pcie_received_bytes_per_second": 222_000,
         }
-    assert {len(column) for column in columns.values()} == {len(samples["times"])}
-    assert samples["summary"]["gpu0.power_watts"] == {"min": 91.5, "median": 91.5, "max": 91.5}
+        assert {len(column) for column in columns.values()} == {len(samples["times"])}
+        assert samples["summary"][f"gpu{number}.power_watts"] == {"min": 91.5, "median": 91.5, "max": 91.5}
 
 
 GPU_COLUMNS = (
@@ -101,6 +101,32 @@ def test_a_gpu_that_is_throttled_is_a_mark_and_a_warning(
     throttled = [mark for mark in result.telemetry["marks"] if mark["name"] == "throttled"]
     assert [(mark["share"], mark["gpu"]) for mark in throttled] == [(1.0, UUID)]
     assert any(UUID in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("throttled", [0, 1])
+@pytest.mark.usefixtures("fake_probes")
+def test_another_gpu_that_is_throttled_is_not_this_cells_business(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, throttled: int
+) -> None:
+    plant(monkeypatch, SimulatedDriver(devices=2, throttle=0x40, throttled_device=throttled))
+    result = execute(make_spec("fake.device", device="cuda:1"), lambda *_: None)
+
+    marked = [mark["gpu"] for mark in result.telemetry["marks"] if mark["name"] == "throttled"]
+    assert marked == ([UUID[:-1] + "1"] if throttled == 1 else [])
+
+
+def test_of_an_instance_the_whole_gpu_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = sampled(monkeypatch, SimulatedDriver(devices=2, mig=1, power_mw=91_500), "cuda:1")["samples"]
+
+    assert samples["gpus"] == {"gpu1": UUID[:-1] + "1"}
+    assert samples["columns"]["gpu1.power_watts"][0] == 91.5
+
+
+def test_a_gpu_that_cuda_does_not_have_is_told_and_the_host_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = sampled(monkeypatch, SimulatedDriver(devices=2), "cuda:5")["samples"]
+
+    assert samples["missing"]["gpu"].startswith("cuda:5 is asked for and 2 GPUs are visible")
+    assert samples["times"]
 
 
 @pytest.mark.parametrize(("bits", "names"), [(0x1 | 0x2 | 0x10 | 0x100, set()), (0x4, {"power_capped"})])

@@ -3,8 +3,12 @@ from __future__ import annotations
 import pytest
 
 from harness.agent.messages import CellSpec
-from harness.agent.task import Context, Outcome, Task, find
+from harness.agent.task import SEVERAL, Context, Outcome, Task, find
 from tests.agent.conftest import MakeSpec
+
+
+def _run(context: Context) -> Outcome:
+    raise AssertionError(context)
 
 
 @pytest.fixture
@@ -51,3 +55,27 @@ def test_the_expectation_grows_with_the_work() -> None:
     )
     assert task.expected({}) == 80.0
     assert task.expected({"batch_size": 4, "steps": 10, "seed": 7}) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "expected"),
+    [
+        ("samples", 1, 0, "a number at least 1 is expected"),
+        ("size", 4096, -4096, "a number at least 1 is expected"),
+        ("seconds", 1e-9, 0.0, "a number above 0 is expected"),
+        ("warmup", 0, -1, "a number at least 0 is expected"),
+        ("threads", 0, -1, "a number at least 0 is expected"),
+        ("growth", 2, 1, "a number at least 2 is expected"),
+        ("share", 1.0, 1.5, "a number from 0 to 1 is expected"),
+    ],
+)
+def test_a_number_has_limits(name: str, good: float, bad: float, expected: str) -> None:
+    params = {"samples": 5, "size": 1, "seconds": 0.1, "warmup": 3, "threads": 0, "growth": 4, "share": 0.5}
+    task = Task(summary="", run=_run, params=params, limits={"growth": SEVERAL, "share": (0, 1)})
+    assert task.refusal(name, good) == ""
+    assert task.refusal(name, bad) == expected
+
+
+def test_texts_and_truth_values_have_none() -> None:
+    task = Task(summary="", run=_run, params={"mode": "fast", "warm": True})
+    assert (task.refusal("mode", ""), task.refusal("warm", False)) == ("", "")

@@ -20,9 +20,13 @@ ANSWERS = {
 LOST = FakeNvml.NVMLError("GPU is lost")
 
 
+def made(**changes: object) -> gpu.Gpu:
+    return gpu.Gpu(FakeNvml(**{**ANSWERS, **changes}), "GPU-0123")
+
+
 def sampled(**changes: object) -> dict[str, float | None]:
     """Return column → value at the first tick; what is refused is left out."""
-    found = [source for source in gpu.Gpus(FakeNvml(**{**ANSWERS, **changes})).sources() if not source.refusal()]
+    found = [source for source in made(**changes).sources() if not source.refusal()]
     return {source.names[0]: source.values(0)[0] for source in found}
 
 
@@ -62,34 +66,39 @@ def test_reasons_that_are_not_supported_are_no_reasons_of_an_older_name() -> Non
 
 
 def test_what_is_not_supported_says_so_and_is_no_column() -> None:
-    gpus = gpu.Gpus(FakeNvml(**ANSWERS | {"nvmlDeviceGetUtilizationRates": FakeNvml.NVMLError("Not Supported")}))
-    refused = {source.names[0]: why for source in gpus.sources() if (why := source.refusal())}
+    found = made(nvmlDeviceGetUtilizationRates=FakeNvml.NVMLError("Not Supported"))
+    refused = {source.names[0]: why for source in found.sources() if (why := source.refusal())}
 
     assert refused == {"gpu0.utilization_percent": "NVMLError: Not Supported"}
-    assert gpus.uuids == {"gpu0": "GPU-0123"}
+    assert (found.name, found.uuid) == ("gpu0", "GPU-0123")
 
 
 def test_slow_questions_are_asked_seldom() -> None:
-    [source] = [each for each in gpu.Gpus(FakeNvml(**ANSWERS)).sources() if each.names[0].endswith("replays")]
+    [source] = [each for each in made().sources() if each.names[0].endswith("replays")]
 
     assert [source.values(tick)[0] for tick in range(gpu.SELDOM + 1)] == [3, *[None] * (gpu.SELDOM - 1), 3]
 
 
-def test_a_gpu_that_fell_off_the_bus_is_named() -> None:
-    gpus = gpu.Gpus(FakeNvml(**ANSWERS | {"nvmlDeviceGetHandleByIndex": LOST, "nvmlDeviceGetCount": 2}))
-
-    assert gpus.missing == {"gpu0": "GPU is lost", "gpu1": "GPU is lost"}
-    assert list(gpus.sources()) == []
+def test_a_gpu_that_fell_off_the_bus_is_told() -> None:
+    with pytest.raises(FakeNvml.NVMLError, match="GPU is lost"):
+        made(nvmlDeviceGetUUID=LOST)
 
 
 def test_without_a_driver_the_librarys_error_is_raised() -> None:
     with pytest.raises(FakeNvml.NVMLError, match="Driver Not Loaded"):
-        gpu.Gpus(FakeNvml(nvmlInit=FakeNvml.NVMLError("Driver Not Loaded")))
+        made(nvmlInit=FakeNvml.NVMLError("Driver Not Loaded"))
 
 
 def test_the_installed_library_has_every_name_that_is_used() -> None:
     real = nvml_library.library()
 
-    for name in (*ANSWERS, "nvmlDeviceGetCurrentClocksThrottleReasons", "NVMLError_FunctionNotFound", "NVML_CLOCK_SM"):
+    used = ("nvmlDeviceGetHandleByUUID", "nvmlDeviceGetIndex", "nvmlDeviceGetDeviceHandleFromMigDeviceHandle")
+    for name in (
+        *ANSWERS,
+        *used,
+        "nvmlDeviceGetCurrentClocksThrottleReasons",
+        "NVMLError_FunctionNotFound",
+        "NVML_CLOCK_SM",
+    ):
         assert hasattr(real, name)
     assert (real.NVML_PCIE_UTIL_TX_BYTES, real.NVML_PCIE_UTIL_RX_BYTES) == (0, 1)

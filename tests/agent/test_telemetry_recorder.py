@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from harness.agent import own_process
 from harness.agent.telemetry import child as sampling
 from harness.agent.telemetry.recorder import Recorder
 from harness.agent.telemetry.sampler import INTERVAL
@@ -22,10 +23,10 @@ ROOT = Path(sampling.__file__).parents[3]
 needs_proc = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux")
 
 
-def record(seconds: float = 0.0, *, gpu: bool = False) -> dict[str, Any]:
+def record(seconds: float = 0.0, *, device: str = "cpu") -> dict[str, Any]:
     """Watch a task that sleeps."""
     watched = Recorder()
-    watched.watch(gpu=gpu)
+    watched.watch(device)
     watched.begin()
     time.sleep(seconds)
     found = watched.end()
@@ -35,7 +36,7 @@ def record(seconds: float = 0.0, *, gpu: bool = False) -> dict[str, Any]:
 
 def child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the child process run something else than the sampler."""
-    monkeypatch.setattr(sampling, "PROGRAM", program)
+    monkeypatch.setattr(own_process, "PROGRAM", program)
 
 
 @needs_proc
@@ -79,7 +80,7 @@ def test_a_short_task_is_not_sampled_and_says_so() -> None:
 
 
 def test_without_a_driver_the_host_is_sampled_all_the_same() -> None:
-    samples = record(gpu=True)["samples"]
+    samples = record(device="cuda:0")["samples"]
     if "gpu" not in samples["missing"]:
         pytest.skip("this machine has an NVIDIA driver")
 
@@ -156,7 +157,7 @@ import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from harness.agent.telemetry.recorder import Recorder
 watched = Recorder()
-watched.watch(gpu=False)
+watched.watch("cpu")
 watched.begin()
 if sys.argv[2] == "fork" and os.fork() == 0:
     time.sleep(120)
@@ -198,7 +199,7 @@ def test_the_sampler_ends_with_a_parent_that_is_killed(how: str) -> None:
 @needs_proc
 def test_ctrl_c_is_the_parents_business(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Recorder()
-    watched.watch(gpu=False)
+    watched.watch("cpu")
     watched.begin()
     assert watched._sampler is not None
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -211,7 +212,7 @@ def test_no_thread_is_left_when_the_task_starts() -> None:
     """A task may fork, which a process of several threads must not."""
     before = threading.active_count()
     watched = Recorder()
-    watched.watch(gpu=False)
+    watched.watch("cpu")
     watched.begin()
     during = threading.active_count()
     watched.end()

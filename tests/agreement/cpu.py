@@ -32,6 +32,7 @@ LIMIT = 300.0  # seconds for one run of a tool
 MIB = 2**20
 STREAM_BYTES = 256 * MIB  # of each array: -DSTREAM_ARRAY_SIZE=33554432 -DOFFSET=262144
 WORKING_SETS = (16 * 1024, 256 * 1024, 64 * MIB)
+TURNS = 50_000  # perf times the start and the end of its two processes, too: 2 to 4% of 5,000 turns
 FAULTED = 64 * MIB
 PAGE = mmap.PAGESIZE
 # Microseconds of one measurement, and no calibration of the clock, which is nothing beside that.
@@ -170,7 +171,7 @@ def _syscall() -> Comparison:
 def _switches() -> Iterator[Comparison]:
     for between in ("processes", "threads"):
         for cpu in (cpu_to_pin(), None):
-            argv = switch_argv(5_000, threads=between == "threads", cpu=cpu)
+            argv = switch_argv(TURNS, threads=between == "threads", cpu=cpu)
             yield Comparison(
                 name=f"switch-{between}-{'free' if cpu is None else 'pinned'}",
                 probe=Probe(

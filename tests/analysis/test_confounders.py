@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.analysis.confounders import differences, flat, judge_control
+from harness.analysis.confounders import Controls, differences, flat, judge_control
 from harness.analysis.estimate import Estimate
 
 
@@ -78,6 +78,35 @@ def test_the_control_decides_what_is_comparable(
 
 def test_the_worst_control_counts() -> None:
     assert not judge_control([estimate(0.99, 1.01), estimate(1.9, 2.1)]).comparable
+
+
+EQUAL, SLOWER = estimate(0.995, 1.005), estimate(1.9, 2.1)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "gpu", "on_cpu", "on_gpu"),
+    [(EQUAL, EQUAL, True, True), (SLOWER, EQUAL, False, False), (EQUAL, SLOWER, True, False)],
+)
+def test_what_ran_on_a_gpu_is_judged_by_both_controls_all_else_by_the_cpus(
+    cpu: Estimate, gpu: Estimate, on_cpu: bool, on_gpu: bool
+) -> None:
+    controls = Controls()
+    controls.add("control.fma", "fma_seconds", cpu)
+    controls.add("control.fma", "clock_seconds", SLOWER)
+    controls.add("control.fma_device[samples=5]", "device_fma_seconds", gpu)
+    controls.add("driver.launch", "launch_slope_seconds", SLOWER)
+    assert (controls.judge("cpu").comparable, controls.judge("cuda:0").comparable) == (on_cpu, on_gpu)
+    assert any("control.fma_device differs" in remark for remark in controls.judge("cuda:0").remarks) == (
+        on_cpu > on_gpu
+    )
+
+
+def test_a_gpus_control_that_is_missing_is_said_of_what_ran_there() -> None:
+    controls = Controls()
+    controls.add("control.fma", "fma_seconds", EQUAL)
+    assert controls.judge("cpu").remarks == ()
+    (remark,) = controls.judge("cuda:0").remarks
+    assert remark == "control.fma_device was not measured on both: an equal clock is not assured"
 
 
 def test_a_small_difference_for_sure_is_not_hidden_by_a_larger_doubtful_one() -> None:

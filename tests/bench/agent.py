@@ -76,7 +76,7 @@ def overheads(timed: Loops, repetitions: int) -> list[float]:
 
 def _watched() -> Recorder:
     recorder = Recorder()
-    recorder.watch(gpu=False)
+    recorder.watch("cpu")
     recorder.begin()
     return recorder
 

@@ -135,3 +135,12 @@ def test_the_shipped_matrix() -> None:
         name for name in matrix.tasks if "_cnn" not in name and "_mat" not in name
     }
     assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}
+
+
+def test_the_cpu_is_controlled_on_every_platform_of_a_host_with_a_gpu() -> None:
+    cells = expand(load(SHIPPED), "probes", tasks=["control.fma*"], gpu=True).cells
+    assert {(cell.platform, cell.task, cell.device) for cell in cells} == {
+        (platform, task, device)
+        for platform in ("native", "docker")
+        for task, device in (("control.fma", "cpu"), ("control.fma_device", "cuda:0"))
+    }

@@ -203,6 +203,9 @@ MISTAKES = [
         "size: ▸0.3KiB",
         "tasks.fakeprobe.params.size: a size in whole bytes is expected, such as 4096, 4KiB, 1MiB or 8g, found '0.3",
     ),
+    ("size: 4KiB", "size: ▸0", "tasks.fakeprobe.params.size: a number at least 1 is expected, found 0"),
+    ("size: 4KiB", "size: ▸-4096", "tasks.fakeprobe.params.size: a number at least 1 is expected, found -4096"),
+    ("rate: 2}", "rate: ▸0}", "tasks.fakeprobe.params.rate: a number above 0 is expected, found 0"),
     ("rate: 2}", "warm: ▸yes}", "tasks.fakeprobe.params.warm: true or false is expected, found 'yes'"),
     ("rate: 2}", "mode: ▸3}", "tasks.fakeprobe.params.mode: a text is expected; put it in quotes, found 3"),
     (

@@ -70,3 +70,11 @@ def test_every_declared_task_is_found() -> None:
 
 def test_a_helper_that_needs_a_framework_declares_nothing() -> None:
     assert find("torch_models.trivial") is None
+
+
+def test_every_declared_default_keeps_its_own_limits() -> None:
+    for name in declared():
+        task = find(name)
+        assert task is not None
+        assert {key: task.refusal(key, value) for key, value in task.params.items()} == dict.fromkeys(task.params, "")
+        assert task.limits.keys() <= task.params.keys()

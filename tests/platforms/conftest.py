@@ -17,6 +17,7 @@ from harness.platforms.guest_image import GuestImage
 from harness.platforms.guest_recipe import Recipe, make
 from tests.platforms.jobs import FakeAgent, Launching, container_config
 from tests.platforms.sshd import SSHD, LoopbackSshd
+from tests.platforms.wsl_machine import Machine
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -87,6 +88,21 @@ def guest_image(request: pytest.FixtureRequest) -> GuestImage:
         return make(recipe, folder / "guest.qcow2", lambda _line: None).image
     except PlatformError as error:
         pytest.skip(f"no guest image: {error}")
+
+
+@pytest.fixture
+def windows(tmp_path: Path) -> Machine:
+    """A made-up Windows whose distribution is never started."""
+    return Machine(folder=tmp_path / "windows").set_up()
+
+
+@pytest.fixture
+def wsl_windows(tmp_path: Path, linux_root: Path) -> Iterator[Machine]:
+    """A made-up Windows with a distribution that starts."""
+    machine = Machine(folder=tmp_path / "windows", root=linux_root).set_up()
+    yield machine
+    machine.stop()
+    assert "--shutdown" not in machine.calls()
 
 
 def of_run(api: APIClient, token: str) -> list[str]:

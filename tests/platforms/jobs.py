@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import stacks
 from harness.agent.messages import CellSpec, Location, read_json
-from harness.matrix.model import Container, Native, StackConfig
+from harness.matrix.model import Container, Native, StackConfig, Wsl
 from harness.platforms.base import Job
 from harness.stacks import Stack
 
@@ -78,6 +78,10 @@ def container_config(**options: object) -> Container:
 
 def native_config(**options: object) -> Native:
     return Native.model_validate({"kind": "native", **options})
+
+
+def wsl_config(distribution: str = "Debian") -> Wsl:
+    return Wsl.model_validate({"kind": "wsl", "distribution": distribution})
 
 
 def driver_stack(root: Path) -> Stack:

@@ -2,6 +2,9 @@
 
 What goes through it stays on this machine: a stand-in for another host, which proves that the code works and measures
 nothing about a network.
+
+    python -m tests.platforms.sshd FOLDER    make FOLDER and serve until ended; the client's file is FOLDER/ssh_config,
+                                             its host `loopback`
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -123,3 +127,17 @@ def _free_port() -> int:
 def _children(pid: int) -> list[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return [int(each) for each in text.split()]
+
+
+def main(folder: str) -> None:
+    server = LoopbackSshd(Path(folder).resolve())
+    server.start()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

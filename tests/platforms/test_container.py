@@ -137,6 +137,7 @@ def test_the_second_preparation_builds_nothing(container: ContainerPlatform, tmp
     container.prepare(driver_stack(tmp_path), quiet)
     said: list[str] = []
     again = container.prepare(driver_stack(tmp_path), said.append).provenance
+    assert container.facts()["container.engine_place"]["value"] == again["engine_place"]
     assert said == []
     assert again["build_seconds"] == 0
     assert again["image_id"].startswith("sha256:")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.platforms.engine_facts import engine_facts
+from harness.platforms.engine_facts import engine_facts, engine_place, platform_facts
 
 VERSION = {
     "Version": "29.1.0",
@@ -50,6 +50,7 @@ def test_what_explains_a_difference_is_taken_and_what_names_a_machine_is_not() -
         "live_restore": False,
         "cdi_gpus": 2,
         "docker_desktop": True,
+        "engine_place": "Docker Desktop",
     }
     assert "secret" not in json.dumps(found).lower()
 
@@ -67,4 +68,28 @@ def test_an_older_engine_says_less(nothing: object) -> None:
         "storage_driver": "overlay2",
         "engine_system": "Debian",
         "docker_desktop": False,
+        "engine_place": "a Linux of its own",
     }
+
+
+KERNEL = "6.6.87.2-microsoft-standard-WSL2"
+
+
+@pytest.mark.parametrize(
+    ("version", "info", "place"),
+    [
+        ({}, {"OperatingSystem": "Docker Desktop", "KernelVersion": KERNEL}, "Docker Desktop"),
+        ({"Platform": {"Name": "Docker Desktop 4.55.0 (1)"}, "KernelVersion": KERNEL}, {}, "Docker Desktop"),
+        ({}, {"OperatingSystem": "Ubuntu 24.04.3 LTS", "KernelVersion": KERNEL}, "a distribution of WSL2"),
+        ({"Platform": {"Name": "Docker Engine - Community"}, "KernelVersion": KERNEL}, {}, "a distribution of WSL2"),
+        ({}, {"OperatingSystem": "Debian GNU/Linux 12", "KernelVersion": "6.1.0-28-amd64"}, "a Linux of its own"),
+        ({"Platform": None}, {}, ""),
+    ],
+)
+def test_docker_desktop_is_told_from_an_engine_in_a_distribution(
+    version: dict[str, object], info: dict[str, object], place: str
+) -> None:
+    assert engine_place(version, info) == place
+    facts = platform_facts(engine_facts(version, info))
+    assert facts.get("container.engine_place", {}).get("value", "") == place
+    assert facts.get("container.docker_desktop", {}).get("value", False) == (place == "Docker Desktop")

@@ -197,6 +197,7 @@ def test_environments(tmp_path: Path) -> None:
     ("file", "text", "note"),
     [
         ("proc/sys/kernel/osrelease", "6.6.87.2-microsoft-standard-WSL2\n", "WSL2"),
+        ("proc/sys/kernel/osrelease", "4.4.0-19041-Microsoft\n", "WSL 1:"),
         (".dockerenv", "", "container"),
         ("run/.containerenv", "", "container"),
         ("proc/cpuinfo", "flags\t\t: fpu vme hypervisor lahf_lm\n", "virtual machine"),

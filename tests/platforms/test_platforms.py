@@ -1,4 +1,4 @@
-"""From an entry of matrix.yaml to a platform; the platforms that this version only lists."""
+"""From an entry of matrix.yaml to a platform."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from pydantic import TypeAdapter
 
 from harness import platforms
-from harness.errors import PlatformError
 from harness.matrix.model import PlatformConfig
 from harness.platforms.base import Platform
 from harness.platforms.container import ContainerPlatform
@@ -18,7 +17,6 @@ from harness.platforms.native import NativePlatform
 from harness.platforms.remote import RemotePlatform
 from harness.platforms.vm import VmPlatform
 from harness.platforms.wsl import WslPlatform
-from tests.platforms.jobs import Launching, driver_stack, quiet
 
 ENTRIES: list[tuple[dict[str, str], type[object]]] = [
     ({"kind": "native"}, NativePlatform),
@@ -41,23 +39,6 @@ def test_every_kind_has_its_platform(entry: dict[str, str], kind: type[object], 
     assert (platform.name, platform.kind) == ("name", entry["kind"])
     platform.close()
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("entry", [entry for entry, _ in ENTRIES if entry["kind"] == "wsl"])
-def test_a_listed_platform_says_what_to_do_instead(entry: dict[str, str], tmp_path: Path, launching: Launching) -> None:
-    platform = created(entry, tmp_path)
-    stack = driver_stack(tmp_path)
-    found = platform.availability()
-    assert (found.runnable, found.status) == (False, "unavailable")
-    assert found.reason.startswith("name: ")
-    assert "nox -s matrix" in found.reason
-    assert platform.offers(stack, "cpu") == found
-    assert (platform.locations(), platform.resources({"a": tmp_path})) == ((), {})
-    with pytest.raises(PlatformError, match="nox -s matrix"):
-        platform.prepare(stack, quiet)
-    with pytest.raises(PlatformError, match="nox -s matrix"):
-        platform.launch(launching.job())
-    platform.close()
 
 
 def test_planning_does_not_load_the_docker_sdk() -> None:

@@ -28,6 +28,7 @@ from tests import wheels
 from tests.platforms.jobs import FakeAgent, Launching, driver_stack, quiet, result
 from tests.platforms.sshd import LoopbackSshd
 
+pytestmark = pytest.mark.slow
 RUN = f"test-{os.getpid()}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyse import analyse
-from harness.analysis.document import Document, report_json
+from harness.analysis.document import Document, UnmatchedRecord, report_json
 from harness.results.bundle import read
 from tests.synthetic import write_bundle
 
@@ -28,3 +28,19 @@ def analysed(bundle_folder: Path) -> Document:
 @pytest.fixture
 def document(analysed: Document) -> Document:
     return copy.deepcopy(analysed)
+
+
+def lonely(platform: str, task: str, metric: str, reason: str) -> UnmatchedRecord:
+    """Return the record of a quantity that one side alone has."""
+    return UnmatchedRecord(
+        platform=platform,
+        baseline="native",
+        task=task,
+        metric=metric,
+        stack="driver",
+        device="cpu",
+        quantities=1,
+        platform_only={"threads": [4]},
+        baseline_only={},
+        reason=reason,
+    )

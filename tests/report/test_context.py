@@ -9,8 +9,10 @@ import jinja2
 import pytest
 
 from harness.analysis.document import Document
-from harness.report import context
+from harness.report import context, table
 from harness.report.build import environment, render
+from harness.report.one_sided import MOST_LINES
+from tests.report.conftest import lonely
 
 
 def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +28,15 @@ def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pyt
     document["run"]["looks"] = 3
     document["run"]["blocks"] = 2
     document["claims"][0]["evidence"] = ["seen"]
+    document["unmatched"] = [
+        lonely("docker", f"task.{number}", "step_seconds", "no block") for number in range(MOST_LINES + 1)
+    ]
+    monkeypatch.setattr(table, "MOST_ROWS", 4)
     document["headlines"][1]["comparison"] = None
+    document["comparisons"][document["headlines"][0]["comparison"] or 0]["ci95"] = [None, None]
+    render(document)
+    document["run"]["boots"] *= 2
+    document["comparisons"][1]["paired"] = False
     render(document)
     documented = {
         (kind, field.name)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from harness.analysis.document import CapabilityRecord, Document
 from harness.report import table
-from harness.report.build import assets
+from harness.report.build import assets, render
 from harness.report.context import Page
+from harness.report.one_sided import MOST_LINES
 from harness.report.page import MOST_CELLS, MOST_GAPS, page
 from harness.report.words import NOT_COMPARABLE
+from tests.report.conftest import lonely
 
 
 def composed(document: Document) -> Page:
@@ -106,6 +110,13 @@ def test_a_virtual_host_is_not_passed_off_as_bare_metal(document: Document) -> N
     assert "The host is itself virtual (kvm)" in titles(document)
 
 
+def test_a_run_inside_wsl_is_not_passed_off_as_native_linux(document: Document) -> None:
+    document["run"]["host"] |= {"virtualization.wsl": "WSL2", "virtualization.container": "wsl"}
+    assert "The host is itself virtual (WSL2)" in titles(document)
+    document["run"]["host"]["virtualization.wsl"] = "no"
+    assert not any("virtual" in title for title in titles(document))
+
+
 def test_the_title_names_the_hardware(document: Document) -> None:
     document["run"]["host"] = {"cpu.model.value": "Intel(R)  Xeon(R) 8480+", "cpu.model.source": "/proc/cpuinfo"}
     document["run"]["gpus"] = [{"uuid": "a", "name": "NVIDIA H200"}, {"uuid": "b", "name": "NVIDIA H200"}]
@@ -119,11 +130,58 @@ def test_commands_can_be_pasted_whatever_the_names(document: Document) -> None:
     assert composed(document).run.run_command == "nox -s matrix -- --profile 'a b; rm -rf /' --seed 1"
 
 
-def test_the_table_counts_what_it_leaves_out(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "MOST_ROWS", 5)
+def test_the_table_is_cut_for_each_platform_and_says_so(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MOST_ROWS", 10)
     found = composed(document).table
-    assert len(found.rows) == 5
-    assert found.left_out == len(document["comparisons"]) - 5
+    assert Counter(row.platform for row in found.rows) == {"docker": 5, "docker-half": 5}
+    all_rows = Counter(record["platform"] for record in document["comparisons"])
+    assert {cut.platform: cut.rows + 5 for cut in found.cuts} == all_rows
+    said = render(document)
+    for cut in found.cuts:
+        assert f"{cut.rows} further comparisons of <bdi>{cut.platform}</bdi>" in said
+
+
+def test_a_whole_table_is_not_cut(document: Document) -> None:
+    found = composed(document).table
+    assert (len(found.rows), found.cuts) == (len(document["comparisons"]), ())
+    assert "further comparisons of <bdi>" not in render(document)
+
+
+@pytest.mark.parametrize(
+    ("counts", "most", "kept"),
+    [
+        ([10, 10], 20, 10),  # there is room
+        ([100, 100], 20, 10),
+        ([2, 100], 20, 18),  # what one does not need the others have
+        ([2, 5, 100, 100], 20, 6),
+        ([0, 100], 20, 20),
+        ([9] * 5, 3, 1),  # none vanishes
+        ([], 20, 0),
+    ],
+)
+def test_room_is_shared_fairly(counts: list[int], most: int, kept: int) -> None:
+    assert table.share(counts, most) == kept
+
+
+def test_what_one_side_alone_has_is_told_by_platform(document: Document) -> None:
+    assert "Measured on one side alone" not in render(document)
+    threads = "threads 4 on docker alone"
+    document["unmatched"] = [
+        lonely("docker", "memory.bandwidth", "triad_bandwidth", threads),
+        lonely("docker", "memory.bandwidth", "copy_seconds", threads),
+        lonely("docker", "memory.bandwidth", "latency_seconds", "loop python on docker alone"),
+        *(lonely("wsl", f"task.{number}", "step_seconds", "no block") for number in range(MOST_LINES + 3)),
+    ]
+    docker, wsl = composed(document).one_sided
+    assert [(line.what, line.reason) for line in docker.lines] == [
+        ("memory.bandwidth: triad bandwidth, copy", threads),
+        ("memory.bandwidth: latency", "loop python on docker alone"),
+    ]
+    assert (docker.platform, docker.left_out) == ("docker", 0)
+    assert (wsl.platform, len(wsl.lines), wsl.left_out) == ("wsl", MOST_LINES, 3)
+    said = render(document)
+    assert threads in said
+    assert "and 3 more, in report.json" in said
 
 
 def test_a_note_is_listed_once_and_numbered_where_it_applies(document: Document) -> None:

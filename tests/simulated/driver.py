@@ -34,9 +34,11 @@ class SimulatedDriver:
     driver_version: int = 12080
     memory_mib: int = 4096
     context_create_us: float = 5000
+    first_context_us: float = 0
     context_destroy_us: float = 2000
     module_load_us: float = 200
     jit_us: float = 3000
+    first_jit_us: float = 0
     # launches and synchronization
     launch_ns: float = 5000
     kernel_ns: float = 3000
@@ -64,6 +66,8 @@ class SimulatedDriver:
     peer_gbps: float = 1
     pageable_h2d_gbps: float = 0.8
     pageable_d2h_gbps: float = 0.6
+    near_cpu: int = -1
+    far: float = 1
     duplex: float = 1
     overlap: float = 1
     peer: bool = False
@@ -89,8 +93,10 @@ class SimulatedDriver:
     power_mw: int = 100000
     power_limit_mw: int = 200000
     temperature_c: int = 50
+    slowdown_c: int = 90
     utilization: int = 0
     throttle: int = 0
+    throttled_device: int = -1
     pcie_gen: int = 3
     pcie_width: int = 8
     max_pcie_gen: int = 4
@@ -101,6 +107,7 @@ class SimulatedDriver:
     bar1_mib: int = 256
     numa_node: int = 0
     ecc: int = 0
+    ecc_pending: int = -1
     mig: int = -1
     persistence: int = 1
     display: int = 0

@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.program import bundle_of, harness, journal_of, project
+from tests.program import bundle_of, harness, journal_of
+from tests.simulated import machine
 from tests.simulated.driver import SimulatedDriver
-from tests.simulated.engine import simulated_engine
+from tests.simulated.engine import SimulatedEngine
 
-MATRIX = """\
-schema: 1
-baseline: native
-platforms:
-  native: {kind: native}
-  docker: {kind: container}
-stacks:
-  driver: {}
-tasks:
-  driver.sync:
-profiles:
-  gpu: {tasks: ["*"], blocks: 2}
-"""
 NATIVE = SimulatedDriver(launch_ns=50_000, kernel_ns=100_000, sync_spin_ns=50_000)
 TWICE = replace(NATIVE, launch_ns=100_000, kernel_ns=200_000, sync_spin_ns=100_000)
 
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_a_container_whose_gpu_takes_twice_as_long_comes_out_at_two(tmp_path: Path, base_image: str) -> None:
-    project(tmp_path, MATRIX)
-    with simulated_engine(base_image) as simulated:
-        simulated.plant(TWICE)
-        environment = NATIVE.install(tmp_path / "libraries", {**os.environ, "DOCKER_HOST": simulated.host})
-        done = harness("run", "--profile", "gpu", cwd=tmp_path, env=environment)
+def test_a_container_whose_gpu_takes_twice_as_long_comes_out_at_two(tmp_path: Path, simulated: SimulatedEngine) -> None:
+    done = machine.run(tmp_path, simulated, "  driver.sync:", host=NATIVE, container=TWICE, blocks=2)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {line["status"] for line in journal_of(tmp_path)} == {"ok"}, done.stdout
     manifest = json.loads((bundle_of(tmp_path) / "run.json").read_text(encoding="utf-8"))

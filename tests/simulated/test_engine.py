@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -46,19 +45,6 @@ def seen(look):
         return None
 found = {"cuda": seen(cuda), "nvml": seen(nvml), "variable": os.environ.get("SIMULATED_GPU")}
 """
-
-
-@pytest.fixture(scope="module")
-def simulated(base_image: str) -> Iterator[SimulatedEngine]:
-    with simulated_engine(base_image) as started:
-        yield started
-
-
-@pytest.fixture
-def planted(simulated: SimulatedEngine) -> Iterator[SimulatedEngine]:
-    """The engine; what a test plants is gone afterwards."""
-    yield simulated
-    simulated.plant(SimulatedDriver())
 
 
 def look(

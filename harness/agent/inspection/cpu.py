@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections.abc import Sequence
 
 from harness.agent.inspection.facts import Fact, Files, fact, fields
 
@@ -54,9 +56,23 @@ def _kilohertz(text: str) -> float:
 
 
 def _of_all(files: Files, name: str) -> Fact:
-    """Return what the file `name` of every processor's frequency says; of processors that differ, all of it."""
+    """Return what the file `name` of every processor's frequency says; of processors that differ, all of it.
+
+    A processor that is offline answers with EBUSY and is left out, unless all are.
+    """
     pattern = f"{CPUS}/cpu[0-9]*/cpufreq/{name}"
-    return fact(pattern, lambda: ", ".join(sorted({files.text(path) for path in files.matching(pattern)})))
+    return fact(pattern, lambda: ", ".join(sorted(_of_online(files, files.matching(pattern)))))
+
+
+def _of_online(files: Files, paths: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for path in paths:
+        try:
+            found.add(files.text(path))
+        except OSError as error:
+            if error.errno != errno.EBUSY or (path == paths[-1] and not found):
+                raise
+    return found
 
 
 def _vector_extensions(text: str) -> str:

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 
 from harness.agent.inspection.facts import Fact
+from harness.agent.own_process import command
 
 TIMEOUT = 30.0  # seconds; the driver of an idle GPU without persistence mode may need several to wake up
 SOURCE = "NVML"
-# The folder or archive that this package lies in.
-IMPORT_ROOT = Path(__file__).parents[3]
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]);"
-    "from harness.agent.inspection import nvml;"
-    "sys.exit(nvml.main())"
-)  # fmt: skip
 
 
 def inspect() -> dict[str, Fact]:
     """Return `devices` (a list, empty without a driver) and the versions of driver and NVML."""
     try:
         answer = subprocess.run(
-            [sys.executable, "-I", "-c", PROGRAM, str(IMPORT_ROOT)],
+            command("harness.agent.inspection.nvml"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

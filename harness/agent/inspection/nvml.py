@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +22,7 @@ ADDRESSING = ("none", "HMM", "ATS")
 Device = dict[str, Any]
 
 
-def main() -> int:
+def main(_arguments: Sequence[str]) -> int:
     """Write the facts as JSON to stdout."""
     sys.stdout.write(json.dumps(collect()))
     return 0

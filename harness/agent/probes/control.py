@@ -3,8 +3,8 @@
 `fma` is a chain of dependent multiply-adds in registers: no memory, no kernel, no driver, so only the clock frequency
 and the share of a CPU that the platform grants can change it. Where it differs, the pair of platforms is not
 comparable. Its samples last half a second or more: a container's CPU limit freezes the process for parts of each
-100 ms, which shorter samples show in their tail only. On a GPU's cell the same chain also runs as a kernel there
-(`device_fma_seconds`), for the GPU's clock.
+100 ms, which shorter samples show in their tail only. `fma_device` is the same chain as a kernel on the GPU, by the
+GPU's own clock: a task of its own, since the CPU must be controlled on a platform that has no GPU too.
 
 `delay` is a busy wait of a known length: the whole way from clock to report must give that length back.
 """
@@ -17,7 +17,7 @@ from harness.agent.helper import loops
 from harness.agent.loops import instrument, loop_metric
 from harness.agent.messages import Metric
 from harness.agent.probes.control_cuda import device_chain
-from harness.agent.task import Context, Outcome, Task, Unavailable
+from harness.agent.task import Context, Outcome, Task
 
 UNIT = 10**9  # `fma_seconds` is the time of this many multiply-adds
 TRIAL_CALLS = 100_000  # well under a millisecond: most trials fit between two freezes of a CPU limit
@@ -34,24 +34,24 @@ class Chain(Protocol):
 
 
 def run_fma(context: Context) -> Outcome:
-    """Measure `fma_seconds`: seconds per 1e9 multiply-adds, whatever number of them makes a sample long enough.
-
-    On a GPU's cell also `device_fma_seconds`, the same there, by the GPU's own clock. A GPU that is not there is a
-    warning: a device that fails is an error.
-    """
+    """Measure `fma_seconds`: seconds per 1e9 multiply-adds, whatever number of them makes a sample long enough."""
     timed = loops("fma")
-    metrics = [loop_metric("fma_seconds", timed, _chains(timed, context), warmup=1)]
-    warnings = list(timed.warnings if timed.fused else (*timed.warnings, UNFUSED))
-    named = dict(timed.versions)
-    if context.spec.device != "cpu":
-        try:
-            with device_chain(context) as chain:
-                values = tuple(_chains(chain, context))
-                named |= chain.versions
-            metrics.append(Metric(name="device_fma_seconds", unit="s", better="lower", samples=values, warmup=1))
-        except Unavailable as absence:  # the CPU's own figure must not be lost with the GPU's
-            warnings.append(f"device_fma_seconds left out: {absence}")
-    return Outcome(metrics=(*metrics, *instrument(timed)), versions=named, warnings=tuple(warnings))
+    metric = loop_metric("fma_seconds", timed, _chains(timed, context), warmup=1)
+    warnings = timed.warnings if timed.fused else (*timed.warnings, UNFUSED)
+    return Outcome(metrics=(metric, *instrument(timed)), versions=timed.versions, warnings=warnings)
+
+
+def run_fma_device(context: Context) -> Outcome:
+    """Measure `device_fma_seconds`: the same on the cell's GPU. Raises Unavailable where there is none."""
+    with device_chain(context) as chain:
+        values = tuple(_chains(chain, context))
+        metric = Metric(name="device_fma_seconds", unit="s", better="lower", samples=values, warmup=1)
+        cuda, timed = chain.cuda, chain.cuda.loops.timed
+        return Outcome(
+            metrics=(metric, *instrument(timed)),
+            versions={**timed.versions, **cuda.versions},
+            warnings=(*timed.warnings, *cuda.place.warnings),
+        )
 
 
 def run_delay(context: Context) -> Outcome:
@@ -93,8 +93,14 @@ TASKS = {
         summary="A chain of dependent multiply-adds in registers: clock frequency and CPU share, nothing else.",
         run=run_fma,
         params={"samples": 5, "sample_seconds": 0.5},
-        devices=("cpu", "cuda"),
         seconds=4.0,
+    ),
+    "fma_device": Task(
+        summary="The same chain as a kernel: the GPU's clock, nothing else.",
+        run=run_fma_device,
+        params={"samples": 5, "sample_seconds": 0.5},
+        devices=("cuda",),
+        seconds=4.5,
     ),
     "delay": Task(
         summary="A busy wait of a known length, which the analysis must find again.",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.agent import ptx
 from harness.agent.cuda_operations import launch, record
-from harness.agent.cuda_session import Session, session, versions
+from harness.agent.cuda_session import Session, session
 from harness.agent.task import Context
 
 KERNELS = 8  # a sample
@@ -41,11 +41,6 @@ class DeviceChain:
     stream: int
     start: int
     end: int
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """The GPU and its driver."""
-        return versions(self.cuda.gpu.device)
 
     def fma(self, samples: int, calls: int) -> list[float]:
         """Return the seconds of `calls` multiply-adds on the device. Raises ResultError if they come out wrong."""

@@ -30,25 +30,27 @@ KINDS = {"device": Memory.DEVICE, "pool": Memory.POOL, "host": Memory.HOST, "reg
 
 def run_allocation(context: Context) -> Outcome:
     """Measure allocations by kind and size, and the pinned ceiling; `limited` where the platform has one below."""
+    metrics, notes, reason = _pinned_ceiling(context)  # before a context is open: the GPU may admit one process alone
+    context.progress(1, len(KINDS) + 1, "pinned ceiling")
     with session(context) as cuda:
-        most, notes = largest(cuda, context.integer("max_bytes"), GROWTH, SMALLEST)
-        metrics: list[Metric] = []
-        for done, (name, memory) in enumerate(KINDS.items(), start=1):
+        most, more = largest(cuda, context.integer("max_bytes"), GROWTH, SMALLEST)
+        notes += more
+        for done, (name, memory) in enumerate(KINDS.items(), start=2):
             try:
                 metrics.extend(_kind(cuda, context, name, memory, most))  # sizes before a refused one stay
             except (CudaOutOfMemoryError, Unsupported) as refusal:
                 notes.append(f"{name} memory left out: {refusal}")
             context.progress(done, len(KINDS) + 1, name)
-        reason = ""
-        try:
-            ceiling = _ceiling(context)
-        except Unavailable as failure:
-            notes.append(f"pinned ceiling left out: {failure}")
-        else:
-            metrics.append(_reached(ceiling))
-            reason = ceiling.reason()
-        context.progress(len(KINDS) + 1, len(KINDS) + 1, "pinned ceiling")
         return cuda.outcome(metrics, warnings=notes, status="limited" if reason else "ok", reason=reason)
+
+
+def _pinned_ceiling(context: Context) -> tuple[list[Metric], list[str], str]:
+    """Return how much was pinned, why that is not known, and what limits it: of the first two one is empty."""
+    try:
+        ceiling = _ceiling(context)
+    except Unavailable as failure:
+        return [], [f"pinned ceiling left out: {failure}"], ""
+    return [_reached(ceiling)], [], ceiling.reason()
 
 
 def _ceiling(context: Context) -> Ceiling:
@@ -90,6 +92,7 @@ ALLOCATION = Task(
         "pinned_block": 2**26,
         "pinned_share": 0.25,
     },
+    limits={"pinned_share": (0, 1)},
     devices=("cuda",),
     seconds=10.0,
 )

@@ -5,8 +5,9 @@ is done: up (`h2d`), down (`d2h`), on the device (`d2d`), and up and down at onc
 done). `copy_enqueue_seconds` is the call alone. Host memory is pinned or pageable. The driver may carry a copy of
 pageable memory out before its call returns, so one thread cannot keep two under way: there each direction has its own.
 
-`copy_latency_seconds` and `copy_bandwidth` are those of the line through the medians over the bytes (`fit`). Bytes are
-counted once; those of `both` are the sum of the two directions.
+`copy_bandwidth` is bytes over those seconds, of large copies alone and of each size by itself; bytes are counted once,
+those of `both` are the sum of the two directions. `copy_latency_seconds` is the intercept of the line through the
+medians over all bytes (`fit`). Its slope is no metric: caches and paths for small copies weigh in it.
 """
 
 from __future__ import annotations
@@ -16,19 +17,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
+from harness.agent.capacity import MIB
 from harness.agent.cuda_errors import CudaOutOfMemoryError
 from harness.agent.cuda_operations import Operation
-from harness.agent.cuda_session import Session, fitted, paced, session, typical
+from harness.agent.cuda_session import Session, paced, session
 from harness.agent.host_memory import pageable
 from harness.agent.messages import Metric, Scalar, Status
-from harness.agent.probes.copies_paths import MIB, SMALLEST, Buffers, Direction, check, largest, measured, pace, sizes
-from harness.agent.task import Context, Outcome, Task
+from harness.agent.probes.copies_paths import (
+    SMALLEST,
+    Buffers,
+    Direction,
+    bandwidths,
+    check,
+    largest,
+    latency,
+    measured,
+    pace,
+    sizes,
+)
+from harness.agent.task import SEVERAL, Context, Outcome, Task
 
 WARMUP = 1
 
 
 def run_bandwidth(context: Context) -> Outcome:
-    """Measure `copy_seconds` by direction, memory and bytes, and each curve's latency and bandwidth.
+    """Measure `copy_seconds` by direction, memory and bytes, each curve's latency, and bandwidths of large copies.
 
     `limited` where less memory can be pinned than is copied: the reason gives how much.
     """
@@ -61,7 +74,7 @@ class _Probe:
         for size, copies in self._pairs(host, most):
             seconds = paced(partial(loops.both, context=context, operations=copies), *pace(self.context))
             self._point("both", "pageable", size, complete=seconds)
-        self._fit("both", "pageable", copies=2)
+        self._sum_up("both", "pageable", copies=2)
 
     def pinned(self, host: int, most: int) -> None:
         """Measure pinned memory: up, down, both at once from one thread; and the device's own."""
@@ -70,7 +83,7 @@ class _Probe:
         for size, copies in self._pairs(host, most):
             enqueued, complete = measured(self.cuda, copies, self.context)
             self._point("both", "pinned", size, complete=complete, enqueue=enqueued)
-        self._fit("both", "pinned", copies=2)
+        self._sum_up("both", "pinned", copies=2)
 
     def _one_way(self, host: int, most: int, memory: str, ways: tuple[Direction, ...]) -> None:
         buffers = Buffers(device=self.device, host=host)
@@ -80,7 +93,7 @@ class _Probe:
             for size in self._sizes(most):
                 enqueued, complete = measured(self.cuda, [buffers.copy(way, size, stream)], self.context)
                 self._point(way, memory, size, complete=complete, enqueue=enqueued)
-            self._fit(way, memory, copies=1)
+            self._sum_up(way, memory, copies=1)
 
     def _pairs(self, host: int, most: int) -> Iterator[tuple[int, tuple[Operation, Operation]]]:
         """Yield, by size, a copy up and one down between buffers of their own, on streams of their own."""
@@ -99,18 +112,13 @@ class _Probe:
             self.metrics.append(self.cuda.metric(names[name], values, warmup=WARMUP, **dims))
         self.context.progress(len(self.metrics), len(self.metrics) + 1, f"{direction} {memory}")
 
-    def _fit(self, direction: str, memory: str, *, copies: int) -> None:
-        """Add the latency and the bandwidth of a curve whose points each are `copies` copies at once."""
+    def _sum_up(self, direction: str, memory: str, *, copies: int) -> None:
+        """Add the latency and the bandwidths of a curve whose points each are `copies` copies at once."""
         dims: dict[str, Scalar] = {"direction": direction, "memory": memory}
         curve = [each for each in self.metrics if each.name == "copy_seconds" and dims.items() <= each.dims.items()]
-        points = {float(each.dims["bytes"]): typical(each.samples, WARMUP) for each in curve}
-        found, notes = fitted(points, f"{direction} {memory}")
+        found, notes = latency(self.cuda, "copy_latency_seconds", curve, f"{direction} {memory}")
+        self.metrics += [*found, *bandwidths(self.cuda, "copy_bandwidth", curve, copies=copies)]
         self.notes += notes
-        dims["up_to_bytes"] = int(max(points))  # a curve that ends sooner has another slope: caches weigh more in it
-        if "intercept" in found:
-            self.metrics.append(self.cuda.metric("copy_latency_seconds", [found["intercept"]], warmup=0, **dims))
-        if "slope" in found:
-            self.metrics.append(self.cuda.rate("copy_bandwidth", [copies / found["slope"]], **dims))
 
 
 @contextmanager
@@ -144,6 +152,7 @@ BANDWIDTH = Task(
     summary="Copies up, down, on the device and both ways at once, from pinned and pageable memory, by size.",
     run=run_bandwidth,
     params={"max_bytes": 2**30, "growth": 4, "samples": 100, "point_seconds": 0.1},
+    limits={"growth": SEVERAL},
     devices=("cuda",),
     seconds=15.0,
 )

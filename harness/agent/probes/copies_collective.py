@@ -13,7 +13,7 @@ from harness.agent.collective import Group, all_reduce
 from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Metric, Scalar
 from harness.agent.probes.copies_paths import sizes
-from harness.agent.task import Context, Outcome, Task, Unavailable
+from harness.agent.task import SEVERAL, Context, Outcome, Task, Unavailable
 
 CPU_RANKS = 2
 
@@ -53,6 +53,7 @@ def run_collective(context: Context) -> Outcome:
     largest = max(found)
     carried = largest * 2 * (ranks - 1) / ranks
     rates = tuple(carried / seconds for seconds in found[largest])
+    dims["bytes"] = largest
     bus = Metric(name="bus_bandwidth", unit="B/s", better="higher", samples=rates, warmup=warmup, dims=dims)
     return Outcome(metrics=(*curve, bus, *instrument(PythonLoops())), versions=versions)
 
@@ -61,6 +62,7 @@ COLLECTIVE = Task(
     summary="All-reduce of torch.distributed: gloo between two processes, NCCL between GPUs.",
     run=run_collective,
     params={"max_bytes": 2**24, "growth": 16, "samples": 50, "warmup": 5},
+    limits={"growth": SEVERAL},
     frameworks=("torch",),
     devices=("cpu", "cuda"),
     seconds=8.0,

@@ -3,7 +3,8 @@
 A kernel that spins (the gate) occupies the stream while the copies and an event on either side of them are enqueued;
 the time between the events is then the device's alone. The gate must still have been closed when the last of them was
 enqueued: the event behind it must be pending then, else the sample is taken again with a gate of twice the length.
-Events tell half a microsecond, so `gated_seconds` is also measured of several copies in a row.
+Events tell half a microsecond, so `gated_seconds` is also measured of several copies in a row; `gated_bandwidth` is
+bytes over the seconds of one of those, of each large size by itself.
 
 `ungated_seconds` is the same copy on an idle stream, from the call until the host knows that it is done, by the host's
 clock: where the driver hands work over in batches (WDDM), events would go with the copy and hide what that costs. Each
@@ -20,7 +21,7 @@ from typing import TypeVar
 from harness.agent.cuda_operations import Operation, expect_pending, launch, record
 from harness.agent.cuda_session import Session, paced, session
 from harness.agent.messages import Metric, Scalar
-from harness.agent.probes.copies_paths import Buffers, Direction, largest, pace, sizes
+from harness.agent.probes.copies_paths import Buffers, Direction, bandwidths, largest, pace, sizes
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
 WARMUP = 1
@@ -50,6 +51,8 @@ def run_gated(context: Context) -> Outcome:
                 copy = buffers.copy(direction, size, gate.stream)
                 metrics += _point(gate, copy, context, direction)
                 context.progress(done, len(points), direction)
+            for direction in DIRECTIONS:
+                metrics += bandwidths(cuda, "gated_bandwidth", [each for each in metrics if _is_row(each, direction)])
         return cuda.outcome(metrics, warnings=notes)
 
 
@@ -106,6 +109,10 @@ def _point(gate: _Gate, copy: Operation, context: Context, direction: Direction)
         metric("gated_seconds", [gated for gated, _ in pairs], warmup=WARMUP, copies=1, **dims),
         metric("gated_seconds", row, warmup=WARMUP, copies=ROW, **dims),
     ]
+
+
+def _is_row(metric: Metric, direction: Direction) -> bool:
+    return metric.name == "gated_seconds" and (metric.dims["direction"], metric.dims["copies"]) == (direction, ROW)
 
 
 def _sampled(take: Callable[[], T], context: Context) -> list[T]:

@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.agent import host_memory
+from harness.agent.capacity import MIB
 from harness.agent.cuda_operations import Kind, Operation
-from harness.agent.cuda_session import Session, paced
+from harness.agent.cuda_session import Session, paced, typical
+from harness.agent.fit import line
+from harness.agent.messages import Metric
 from harness.agent.task import Context
 
 Direction = Literal["h2d", "d2h", "d2d"]
 KINDS = {"h2d": Kind.TO_DEVICE, "d2h": Kind.TO_HOST, "d2d": Kind.ON_DEVICE}
 
 SMALLEST = 4  # bytes
+LARGE = 16 * MIB  # from here on a copy's latency is a thousandth of it, or little more
 DEVICE_SHARE = 8  # a buffer takes this part of the GPU's free memory at most: Windows spills what does not fit
 HOST_SHARE = 8  # and of the host's available memory
-MIB = 2**20
 
 
 class CopyError(Exception):
@@ -55,6 +58,33 @@ def largest(cuda: Session, wanted: int, growth: int, least: int = SMALLEST) -> t
     if found * growth > wanted:
         return found, []
     return found, [f"copies of up to {found} bytes only: {room // MIB} MiB of memory may be used for each buffer"]
+
+
+def bandwidths(cuda: Session, name: str, curve: Sequence[Metric], *, copies: int = 1) -> list[Metric]:
+    """Return bytes over seconds of a curve's large copies, or of its largest where there is none; sample by sample.
+
+    Nothing is fitted: the latency is in it. Each point of the curve is the seconds of `copies` copies at once.
+    """
+    sizes_there = [int(each.dims["bytes"]) for each in curve]
+    wanted = {size for size in sizes_there if size >= LARGE} or {max(sizes_there)}
+    return [
+        cuda.rate(name, [copies * size / seconds for seconds in each.samples], warmup=each.warmup, **each.dims)
+        for each, size in zip(curve, sizes_there, strict=True)
+        if size in wanted
+    ]
+
+
+def latency(cuda: Session, name: str, curve: Sequence[Metric], what: str) -> tuple[list[Metric], list[str]]:
+    """Return the intercept of the line through a curve's medians over the bytes, and why there is none.
+
+    Noise may put it at or below 0, which no cost is. It names how far the curve goes: another end is another line.
+    """
+    points = {float(each.dims["bytes"]): typical(each.samples, each.warmup) for each in curve}
+    seconds = line(points).intercept
+    if seconds <= 0:
+        return [], [f"{what}: no {name}, the fit gives {seconds:.3g}"]
+    dims = {name: value for name, value in curve[0].dims.items() if name != "bytes"}
+    return [cuda.metric(name, [seconds], warmup=0, **dims, up_to_bytes=int(max(points)))], []
 
 
 def pace(context: Context) -> tuple[float, int]:

@@ -2,7 +2,8 @@
 
 `peer_seconds` is one cuMemcpyPeerAsync on an idle stream until it is done, by direction and bytes. Where the GPUs can't
 use each other's memory, the driver stages the copy in the host's, and a warning says so: it is the same metric, since
-that is what the platform costs. `peer_latency_seconds` and `peer_bandwidth` are those of the line over the bytes.
+that is what the platform costs. `peer_bandwidth` is bytes over those seconds, of each large size by itself;
+`peer_latency_seconds` is the intercept of the line over all bytes.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 
 from harness.agent.cuda import CudaContext, Device
 from harness.agent.cuda_operations import Kind, Operation
-from harness.agent.cuda_session import Session, fitted, session, typical
+from harness.agent.cuda_session import Session, session
 from harness.agent.messages import Metric
-from harness.agent.probes.copies_paths import largest, measured, sizes
-from harness.agent.task import Context, Outcome, Task, Unavailable
+from harness.agent.probes.copies_paths import bandwidths, largest, latency, measured, sizes
+from harness.agent.task import SEVERAL, Context, Outcome, Task, Unavailable
 
 WARMUP = 1
 STAGED = "these GPUs have no peer access here (nvidia-smi topo -p2p r): the driver copied through the host's memory"
@@ -74,8 +75,7 @@ def _curve(
     cuda: Session, context: Context, source: _End, destination: _End, *, direction: str, most: int
 ) -> tuple[list[Metric], list[str]]:
     stream = cuda.gpu.stream()
-    metrics: list[Metric] = []
-    points: dict[float, float] = {}
+    curve: list[Metric] = []
     for size in sizes(most, context.integer("growth")):
         copy = Operation(
             kind=Kind.TO_PEER,
@@ -87,21 +87,17 @@ def _curve(
             size=size,
         )
         _, complete = measured(cuda, [copy], context)
-        metrics.append(cuda.metric("peer_seconds", complete, warmup=WARMUP, direction=direction, bytes=size))
-        points[size] = typical(complete, WARMUP)
-        context.progress(len(points), len(points) + 1, direction)
-    found, notes = fitted(points, f"peer {direction}")
-    if "intercept" in found:
-        metrics.append(cuda.metric("peer_latency_seconds", [found["intercept"]], direction=direction))
-    if "slope" in found:
-        metrics.append(cuda.rate("peer_bandwidth", [1 / found["slope"]], direction=direction))
-    return metrics, notes
+        curve.append(cuda.metric("peer_seconds", complete, warmup=WARMUP, direction=direction, bytes=size))
+        context.progress(len(curve), len(curve) + 1, direction)
+    found, notes = latency(cuda, "peer_latency_seconds", curve, f"peer {direction}")
+    return [*curve, *found, *bandwidths(cuda, "peer_bandwidth", curve)], notes
 
 
 PEER = Task(
     summary="Copies from one GPU to another and back, by size; through the host where there is no peer access.",
     run=run_peer,
     params={"max_bytes": 2**28, "growth": 4, "samples": 100, "point_seconds": 0.1},
+    limits={"growth": SEVERAL},
     devices=("cuda",),
     seconds=6.0,
 )

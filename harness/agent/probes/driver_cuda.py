@@ -1,4 +1,4 @@
-"""The CUDA driver: contexts, kernel launches, ways to wait, graphs. `driver` declares these tasks as its own.
+"""The CUDA driver: kernel launches, ways to wait, graphs. `driver` declares these tasks as its own.
 
 - `launch`: n empty kernels back to back, then a wait for all. `enqueue_seconds` is the host's time until the last call
   returned, `complete_seconds` the time until all was done; both are of all n. Where the driver collects launches and
@@ -7,28 +7,20 @@
   `complete_seconds` over n (`fit`), from the medians.
 - `sync`: one launch until it is done, by the three ways in which a context can let its thread wait.
 - `graph`: the same launches as one CUDA graph, captured from a stream; `graph_instantiate_seconds` is of the largest.
-- `context`: what a process pays before its first kernel. `jit_seconds` is a module of PTX that no cache holds,
-  `module_load_seconds` the same one again: then the driver's cache has it, which lies in a temporary folder here.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 from harness.agent import cuda_types as types
-from harness.agent import ptx
-from harness.agent.cuda import Device, Kernel, open_driver
-from harness.agent.cuda_loops import cuda_loops
+from harness.agent.cuda import Kernel
 from harness.agent.cuda_operations import Kind, Operation, launch
-from harness.agent.cuda_session import Session, fitted, ordinal, session, typical
+from harness.agent.cuda_session import Session, fitted, session, typical
 from harness.agent.messages import Metric
-from harness.agent.sampling import NANOSECOND
+from harness.agent.probes.driver_context import CONTEXT
+from harness.agent.sampling import timed
 from harness.agent.task import Context, Outcome, Task
 
 WARMUP = 2  # samples of each point
@@ -36,9 +28,6 @@ FEWEST = 10
 INSTANTIATIONS = 10
 BATCH = 256  # launches between two waits where each call is timed: less than any driver's queue holds
 SYNCS = {"spin": types.SCHED_SPIN, "yield": types.SCHED_YIELD, "blocking": types.SCHED_BLOCKING}
-CACHE, LOADING = "CUDA_CACHE_PATH", "CUDA_MODULE_LOADING"
-
-T = TypeVar("T")
 
 
 def run_launch(context: Context) -> Outcome:
@@ -90,23 +79,6 @@ def run_graph(context: Context) -> Outcome:
         return cuda.outcome([*metrics, *fits], warnings=notes)
 
 
-def run_context(context: Context) -> Outcome:
-    """Measure a context's creation and destruction, a module's compilation, and its loading once compiled."""
-    total = 1 + context.integer("samples")
-    with _private_cache():
-        start = time.perf_counter_ns()
-        driver = open_driver()
-        seconds: dict[str, list[float]] = {"init_seconds": [(time.perf_counter_ns() - start) * NANOSECOND]}
-        for done in range(1, total + 1):
-            for name, value in _one_context(driver.device(ordinal(context)), done).items():
-                seconds.setdefault(name, []).append(value)
-            context.progress(done, total, "contexts")
-    with driver.device(ordinal(context)).context() as gpu:
-        cuda = Session(gpu, cuda_loops(driver))
-        metrics = [cuda.metric(name, each, warmup=min(1, len(each) - 1)) for name, each in seconds.items()]
-        return cuda.outcome(metrics)
-
-
 def _launches(cuda: Session, context: Context, operation: Operation, *, flush: bool) -> tuple[list[Metric], list[str]]:
     calls = cuda.loops.each(BATCH + context.integer("calls"), operation, batch=BATCH, flush=flush)
     metrics = [cuda.metric("launch_call_seconds", calls, warmup=BATCH, flush=flush)]
@@ -155,7 +127,7 @@ def _graph(cuda: Session, stream: int, graph: int, samples: int, nodes: int) -> 
 def _instantiation(cuda: Session, graph: int, nodes: int) -> Metric:
     seconds = []
     for _ in range(1 + INSTANTIATIONS):
-        elapsed, executable = _timed(lambda: cuda.driver.handle("cuGraphInstantiateWithFlags", graph, 0))
+        elapsed, executable = timed(lambda: cuda.driver.handle("cuGraphInstantiateWithFlags", graph, 0))
         cuda.driver.call("cuGraphExecDestroy", executable)
         seconds.append(elapsed)
     return cuda.metric("graph_instantiate_seconds", seconds, warmup=1, nodes=nodes)
@@ -171,61 +143,8 @@ def _captured(cuda: Session, stream: int, kernel: Kernel, nodes: int) -> int:
     return graph.value or 0
 
 
-def _one_context(device: Device, number: int) -> dict[str, float]:
-    """Return the seconds of each step of one context's life. The text is this process's and this number's own."""
-    driver = device.driver
-    text = ptx.unseen((os.getpid() << 16) + number).encode("ascii")
-    created, handle = _timed(lambda: driver.handle("cuCtxCreate_v2", types.SCHED_SPIN, device.handle))
-    try:
-        compiled, module = _timed(lambda: driver.handle("cuModuleLoadData", text))
-        driver.call("cuModuleUnload", module)
-        loaded, module = _timed(lambda: driver.handle("cuModuleLoadData", text))
-    except BaseException:
-        driver.status("cuCtxDestroy_v2", handle)
-        raise
-    destroyed, _ = _timed(lambda: driver.call("cuCtxDestroy_v2", handle))
-    return {
-        "context_create_seconds": created,
-        "jit_seconds": compiled,
-        "module_load_seconds": loaded,
-        "context_destroy_seconds": destroyed,
-    }
-
-
-def _timed(call: Callable[[], T]) -> tuple[float, T]:
-    """Return the seconds that a call takes, and what it returns: for what takes much longer than the interpreter."""
-    start = time.perf_counter_ns()
-    value = call()
-    return (time.perf_counter_ns() - start) * NANOSECOND, value
-
-
-@contextmanager
-def _private_cache() -> Iterator[None]:
-    """Let the driver keep what it compiles in a folder that goes away, and compile when a module is loaded.
-
-    It reads both when it starts; by default it may put compilation off until a kernel is first used.
-    """
-    with tempfile.TemporaryDirectory(prefix="overhead-matrix-", ignore_cleanup_errors=True) as folder:
-        settings = {CACHE: folder, LOADING: "EAGER"}
-        before = {name: os.environ.get(name) for name in settings}
-        os.environ.update(settings)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name)
-                if value is not None:
-                    os.environ[name] = value
-
-
 CUDA_TASKS = {
-    "context": Task(
-        summary="Before the first kernel: the driver's start, a context, a module's compilation and loading.",
-        run=run_context,
-        params={"samples": 5},
-        devices=("cuda",),
-        seconds=4.0,
-    ),
+    "context": CONTEXT,
     "launch": Task(
         summary="Empty kernels, 1 to 4096 back to back, with and without a flush after each launch.",
         run=run_launch,

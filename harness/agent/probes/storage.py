@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.agent.capacity import MIB
 from harness.agent.probes.storage_blocks import run_prefetch, run_sequential
-from harness.agent.probes.storage_locations import MIB
 from harness.agent.probes.storage_random import run_random
 from harness.agent.probes.storage_small_files import run_small_files
 from harness.agent.task import Task

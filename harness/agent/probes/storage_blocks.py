@@ -20,8 +20,9 @@ from pathlib import Path
 
 from harness.agent import pagecache
 from harness.agent.blocks import DIRECT, STAMPED, Blocks, Pass, blocks
+from harness.agent.capacity import MIB
 from harness.agent.messages import Better, Metric, Scalar
-from harness.agent.probes.storage_locations import MIB, Place, drop_pages, on_each_location
+from harness.agent.probes.storage_locations import Place, drop_pages, on_each_location
 from harness.agent.task import Context, Outcome, Unavailable, Unsupported
 
 WARMUP = 1  # passes

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.agent import pagecache
+from harness.agent.capacity import MIB
 from harness.agent.loops import Loops, instrument
 from harness.agent.messages import Location, Metric
 from harness.agent.task import Context, Outcome, Unavailable, Unsupported
 
-MIB = 2**20
 SPARE = 8 * MIB  # of free space beyond the files: what the file system needs for itself
 
 

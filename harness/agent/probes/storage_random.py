@@ -4,6 +4,7 @@
 each pass has another order. A pass ends with the file or its time limit; a sample of `read_iops` is one pass, samples
 of the latencies are single operations, spread evenly over each pass. By `cache`: `warm` reads find their pages in
 memory; `cold` ones find none and read no page ahead (POSIX_FADV_RANDOM); `direct` ones go past the cache (O_DIRECT).
+Writes with fsync go to a file that is in memory: an fsync looks through the cached folio that the block lies in.
 
 A mapped read copies a block out of a shared mapping (MADV_RANDOM). A fault also maps pages around it, how many is the
 kernel's and the file's matter; so each block is unmapped again before it is read, and every read is a fault.

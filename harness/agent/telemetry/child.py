@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.agent.own_process import ISOLATED, command
 from harness.agent.telemetry.recorder import SamplerError
 from harness.agent.telemetry.sampler import READY
 from harness.agent.telemetry.summary import recorded
@@ -20,26 +19,18 @@ from harness.agent.telemetry.summary import recorded
 READY_SECONDS = 10.0  # the driver of an idle GPU without persistence mode takes seconds to wake up
 STOP_SECONDS = 5.0
 END_SECONDS = 1.0  # from the end of its output, or a kill, to its end
-# The folder or archive that this package lies in.
-IMPORT_ROOT = Path(__file__).parents[3]
-PROGRAM = (
-    "import sys; root = sys.argv.pop(1); sys.path.insert(0, root);"
-    "from harness.agent.telemetry import sampler;"
-    "sys.exit(sampler.main(sys.argv[1:]))"
-)  # fmt: skip
 Pipes = subprocess.Popen[bytes]
 
 
 class Sampler:
     """The child process. In order: made, `begin`, `answer`; after an error there is nothing more to call."""
 
-    def __init__(self, *, gpu: bool) -> None:
-        """Start it. Without a GPU it does without installed packages, whose search costs time."""
-        options = [] if gpu else ["-S"]
-        arguments = ["gpu"] if gpu else []
+    def __init__(self, device: str) -> None:
+        """Start it for a task on a device: on `cpu` without installed packages, whose search costs time."""
+        options, arguments = ((*ISOLATED, "-S"), ()) if device == "cpu" else (ISOLATED, (device,))
         try:
             self._child = subprocess.Popen(
-                [sys.executable or "python3", "-I", *options, "-c", PROGRAM, str(IMPORT_ROOT), *arguments],
+                command("harness.agent.telemetry.sampler", *arguments, options=options),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -1,4 +1,7 @@
-"""The GPUs' side of the samples, from NVML. Only the sampler's process calls this: the library has crashed before.
+"""The GPU's side of the samples, from NVML. Only the sampler's process calls this: the library has crashed before.
+
+Only the GPU that the task runs on is asked: that another one was throttled says nothing of the task. CUDA counts GPUs
+otherwise than NVML does, and CUDA_VISIBLE_DEVICES hides some of them, so it is found by its UUID.
 
 While a process has NVML open, the driver keeps the GPU initialized: without persistence mode a context is then created
 faster than in a machine that nobody watches.
@@ -12,7 +15,6 @@ from typing import Any
 
 from harness.agent.telemetry.sources import Source
 
-MOST_GPUS = 8
 SELDOM = 10  # ticks; NVML measures PCIe throughput over 20 ms, during which the call waits
 REASONS = "clock_event_reasons"
 MEGAHERTZ = 10**6
@@ -21,32 +23,36 @@ KILOBYTE = 1000  # NVML says "KB/s" and no more
 Question = tuple[str, int, Callable[[], float]]  # column, every how many ticks, how to ask
 
 
-class Gpus:
-    """NVML, opened. `uuids` by the GPU's name here (`gpu0`, by NVML's number); `missing` says which is lost, and why.
+class Gpu:
+    """One GPU in NVML, which stays open. `name` is by NVML's number, `gpu0`; `uuid` under MIG that of the whole GPU.
 
-    Raises the library's NVMLError where no driver answers.
+    Raises the library's NVMLError where no driver answers or it has no such GPU.
     """
 
-    def __init__(self, nvml: ModuleType) -> None:
+    def __init__(self, nvml: ModuleType, uuid: str) -> None:
         self._nvml = nvml
-        self._handles: dict[str, Any] = {}
-        self.uuids: dict[str, str] = {}
-        self.missing: dict[str, str] = {}
         nvml.nvmlInit()
-        for index in range(min(int(nvml.nvmlDeviceGetCount()), MOST_GPUS)):
-            try:
-                handle = nvml.nvmlDeviceGetHandleByIndex(index)
-                self.uuids[f"gpu{index}"] = str(nvml.nvmlDeviceGetUUID(handle))
-                self._handles[f"gpu{index}"] = handle
-            except nvml.NVMLError as error:
-                self.missing[f"gpu{index}"] = str(error)
+        self._handle = _handle(nvml, uuid)
+        self.name = f"gpu{nvml.nvmlDeviceGetIndex(self._handle)}"
+        self.uuid = str(nvml.nvmlDeviceGetUUID(self._handle))
 
     def sources(self) -> Iterator[Source]:
-        """Yield the sources of all GPUs; column names begin with the GPU's, `gpu0.power_watts`."""
+        """Yield the sources; column names begin with the GPU's, `gpu0.power_watts`."""
         errors = (self._nvml.NVMLError, AttributeError, ValueError)  # AttributeError: an older nvidia-ml-py
-        for gpu, handle in self._handles.items():
-            for name, every, ask in _questions(self._nvml, handle):
-                yield Source((f"{gpu}.{name}",), _single(ask), errors=errors, every=every)
+        for name, every, ask in _questions(self._nvml, self._handle):
+            yield Source((f"{self.name}.{name}",), _single(ask), errors=errors, every=every)
+
+
+def _handle(nvml: ModuleType, uuid: str) -> Any:  # noqa: ANN401 - a handle of an untyped library
+    """Return the GPU of a UUID as CUDA has it; of an instance of a GPU that is divided (MIG), the whole one.
+
+    Clocks, power and temperature are the whole GPU's.
+    """
+    try:
+        return nvml.nvmlDeviceGetHandleByUUID(uuid)
+    except nvml.NVMLError:
+        instance = nvml.nvmlDeviceGetHandleByUUID(uuid.replace("GPU-", "MIG-", 1))
+        return nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(instance)
 
 
 def _single(ask: Callable[[], float]) -> Callable[[], Sequence[float]]:

@@ -32,13 +32,13 @@ class Recorder:
         self._error = SHORT
         self._record: dict[str, Any] = {}
 
-    def watch(self, *, gpu: bool) -> None:
-        """Start the sampler."""
+    def watch(self, device: str) -> None:
+        """Start the sampler; `device` is the cell's."""
         from harness.agent.telemetry.child import Sampler  # noqa: PLC0415 - short tasks start without it
 
         self._error = CUT_OFF
         try:
-            self._sampler = Sampler(gpu=gpu)
+            self._sampler = Sampler(device)
         except SamplerError as error:
             self._error = str(error)
 

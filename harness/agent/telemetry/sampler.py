@@ -30,15 +30,15 @@ READY = b"ready\n"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Sample until told to stop; `arguments` are `gpu` or nothing."""
+    """Sample until told to stop; `arguments` are the task's GPU (`cuda:0`) or nothing."""
     parent = os.getppid()  # now: it may be killed as soon as it was told `ready`
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     candidates = list(host.sources())
     missing: dict[str, str] = {}
     uuids: dict[str, str] = {}
-    if "gpu" in arguments:
-        uuids, found = _gpus(missing)
+    for device in arguments:
+        uuids, found = _gpu(device, missing)
         candidates += found
     sources = list(_answering(candidates, missing))
     startup = time.process_time()
@@ -52,9 +52,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _gpus(missing: dict[str, str]) -> tuple[dict[str, str], list[Source]]:
-    from harness.agent.nvml_library import library  # noqa: PLC0415 - a large library, for GPU tasks alone
-    from harness.agent.telemetry.gpu import Gpus  # noqa: PLC0415 - likewise
+def _gpu(device: str, missing: dict[str, str]) -> tuple[dict[str, str], list[Source]]:
+    from harness.agent import cuda  # noqa: PLC0415 - large libraries, for GPU tasks alone
+    from harness.agent.cuda_errors import CudaError  # noqa: PLC0415 - likewise
+    from harness.agent.nvml_library import library  # noqa: PLC0415 - likewise
+    from harness.agent.task import Unavailable, Unsupported  # noqa: PLC0415 - likewise
+    from harness.agent.telemetry.gpu import Gpu  # noqa: PLC0415 - likewise
 
     try:
         nvml = library()
@@ -62,12 +65,11 @@ def _gpus(missing: dict[str, str]) -> tuple[dict[str, str], list[Source]]:
         missing["gpu"] = "nvidia-ml-py is not there: python -m pip install nvidia-ml-py"
         return {}, []
     try:
-        gpus = Gpus(nvml)
-    except nvml.NVMLError as error:
+        gpu = Gpu(nvml, cuda.open_driver().device(cuda.ordinal(device)).uuid)
+    except (nvml.NVMLError, CudaError, Unavailable, Unsupported) as error:
         missing["gpu"] = str(error)
         return {}, []
-    missing.update(gpus.missing)
-    return gpus.uuids, list(gpus.sources())
+    return {gpu.name: gpu.uuid}, list(gpu.sources())
 
 
 def _answering(candidates: Iterable[Source], missing: dict[str, str]) -> Iterable[Source]:

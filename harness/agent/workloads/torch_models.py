@@ -1,113 +1,34 @@
-"""Twins in torch of two models of tf_cnn_benchmarks: the same layers, sizes and number of parameters.
+"""Twins in torch of models of tf_cnn_benchmarks: the same layers and sizes, parameters and multiply-accumulates.
 
-Written from the published architectures (ResNet v1: He et al., arXiv:1512.03385) and upstream's hyperparameters.
-Only `torch_cnn.run` imports this module: it needs torch.
+Written from the published architectures (LeNet: LeCun et al. 1998 as TensorFlow's MNIST tutorial has it; AlexNet:
+Krizhevsky, arXiv:1404.5997; VGG: Simonyan and Zisserman, arXiv:1409.1556) and upstream's hyperparameters. Only
+`torch_cnn.run` imports this module: it needs torch.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-import torch
 from torch import nn
 
-CLASSES = 1001  # upstream's ImageNet has a background class
-WEIGHT_DECAY = 4e-5  # upstream adds 4e-5 · ½‖w‖² to the loss, batch norm left out: the same gradient
+from harness.agent.workloads.tf_cnn import TAME_RATE
+from harness.agent.workloads.torch_inception import inception3
+from harness.agent.workloads.torch_layers import convolution, dense, initialized
+from harness.agent.workloads.torch_resnet import resnet20, resnet50
+
+IMAGENET_CLASSES = 1001  # upstream's data sets have a background class
+CIFAR10_CLASSES = 11
 IMAGENET_IMAGES = 1_281_167
 
 
-@dataclass(frozen=True, kw_only=True)
-class Twin:
-    """A model, the side of its square input in pixels, and the learning rate by step and batch size."""
-
-    build: Callable[[], nn.Module]
-    image_size: int
-    learning_rate: Callable[[int, int], float]
+def _tame(_step: int, _batch_size: int) -> float:
+    return TAME_RATE
 
 
-def trivial() -> nn.Module:
-    """Return three fully connected layers with a bottleneck of one unit."""
-    side = TWINS["trivial"].image_size
-    return _initialized(
-        nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(3 * side * side, 1),
-            nn.ReLU(),
-            nn.Linear(1, 4096),
-            nn.ReLU(),
-            nn.Linear(4096, CLASSES),
-        )
-    )
-
-
-def resnet50() -> nn.Module:
-    """Return ResNet-50 v1: the stride is in a block's first 1×1 convolution."""
-    stages = [(256, 3, 1), (512, 4, 2), (1024, 6, 2), (2048, 3, 2)]  # channels, blocks, stride of the first
-    blocks: list[nn.Module] = []
-    incoming = 64
-    for channels, count, stride in stages:
-        for index in range(count):
-            blocks.append(Bottleneck(incoming, channels, stride if index == 0 else 1))
-            incoming = channels
-    pool = nn.MaxPool2d(3, 2, ceil_mode=True)  # pads below and right alone, as upstream's SAME does
-    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(incoming, CLASSES))
-    return _initialized(nn.Sequential(*_convolution(3, 64, 7, 2), nn.ReLU(), pool, *blocks, *head))
-
-
-class Bottleneck(nn.Module):  # type: ignore[misc]  # torch is not installed where types are checked
-    """1×1, 3×3 and 1×1 convolutions around a shortcut, which is projected where the channels change."""
-
-    def __init__(self, incoming: int, channels: int, stride: int) -> None:
-        super().__init__()
-        inner = channels // 4
-        self.shortcut = nn.Identity()
-        if incoming != channels:
-            self.shortcut = nn.Sequential(*_convolution(incoming, channels, 1, stride))
-        self.body = nn.Sequential(
-            *_convolution(incoming, inner, 1, stride),
-            nn.ReLU(),
-            *_convolution(inner, inner, 3, 1),
-            nn.ReLU(),
-            *_convolution(inner, channels, 1, 1),
-        )
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the block's output."""
-        return torch.relu(self.shortcut(images) + self.body(images))
-
-
-def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
-    """Split the parameters for the optimizer: weight decay for all but batch normalization's."""
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        (plain if isinstance(module, nn.BatchNorm2d) else decayed).extend(own)
-    return [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}]
-
-
-def _convolution(incoming: int, outgoing: int, kernel: int, stride: int) -> tuple[nn.Module, nn.Module]:
-    """Return a convolution without bias and its batch normalization (decay 0.9 in upstream's terms)."""
-    convolution = nn.Conv2d(incoming, outgoing, kernel, stride, padding=(kernel - 1) // 2, bias=False)
-    return convolution, nn.BatchNorm2d(outgoing, eps=1e-5, momentum=0.1)
-
-
-def _initialized(model: nn.Module) -> nn.Module:
-    """Draw the weights as upstream does: truncated normal, scaled by the number of inputs; biases 0."""
-    layers = [module for module in model.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
-    for layer in layers:
-        gain = 2.0 if isinstance(layer, nn.Linear) and layer is not layers[-1] else 1.0
-        deviation = math.sqrt(gain / layer.weight[0].numel())
-        nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-    return model
-
-
-def _constant(_step: int, _batch_size: int) -> float:
-    return 0.005
+def _constant(rate: float) -> Callable[[int, int], float]:
+    return lambda _step, _batch_size: rate
 
 
 def _resnet_warmup(step: int, batch_size: int) -> float:
@@ -115,7 +36,65 @@ def _resnet_warmup(step: int, batch_size: int) -> float:
     return 0.128 * batch_size / 256 * step / (5 * IMAGENET_IMAGES // batch_size)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """A model by its number of classes, the side of its square input in pixels, the learning rate by step and batch."""
+
+    build: Callable[[int], nn.Module]
+    image_size: int
+    classes: int = IMAGENET_CLASSES
+    learning_rate: Callable[[int, int], float] = _tame  # as tf_cnn's task has it
+
+    def model(self) -> nn.Module:
+        """Return a new model."""
+        return self.build(self.classes)
+
+
+def trivial(classes: int) -> nn.Module:
+    """Return three fully connected layers with a bottleneck of one unit."""
+    return initialized(nn.Sequential(*dense((3 * 227 * 227, 1, 4096, classes))))
+
+
+def lenet(classes: int) -> nn.Module:
+    """Return two convolutions, each with its pool, and a hidden layer."""
+    features = (convolution(3, 32, 5), nn.MaxPool2d(2), convolution(32, 64, 5), nn.MaxPool2d(2))
+    return initialized(nn.Sequential(*features, *dense((64 * 7 * 7, 512, classes))))
+
+
+def alexnet(classes: int) -> nn.Module:
+    """Return AlexNet in one column."""
+    features = (
+        convolution(3, 64, 11, 4, padding=0),
+        nn.MaxPool2d(3, 2),
+        convolution(64, 192, 5),
+        nn.MaxPool2d(3, 2),
+        convolution(192, 384, 3),
+        convolution(384, 384, 3),
+        convolution(384, 256, 3),
+        nn.MaxPool2d(3, 2),
+    )
+    return initialized(nn.Sequential(*features, *dense((256 * 6 * 6, 4096, 4096, classes), dropout=0.5)))
+
+
+def vgg16(classes: int) -> nn.Module:
+    """Return the network of thirteen convolutions."""
+    layers: list[nn.Module] = []
+    incoming = 3
+    for channels, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(count):
+            layers.append(convolution(incoming, channels, 3))
+            incoming = channels
+        layers.append(nn.MaxPool2d(2))
+    return initialized(nn.Sequential(*layers, *dense((512 * 7 * 7, 4096, 4096, classes), dropout=0.5)))
+
+
 TWINS = {
-    "trivial": Twin(build=trivial, image_size=227, learning_rate=_constant),
-    "resnet50": Twin(build=resnet50, image_size=224, learning_rate=_resnet_warmup),
+    "trivial": Twin(build=trivial, image_size=227),
+    "lenet": Twin(build=lenet, image_size=28),
+    "alexnet": Twin(build=alexnet, image_size=227),
+    "vgg16": Twin(build=vgg16, image_size=224),
+    "resnet50": Twin(build=partial(resnet50, late_stride=False), image_size=224, learning_rate=_resnet_warmup),
+    "resnet50_v1.5": Twin(build=partial(resnet50, late_stride=True), image_size=224, learning_rate=_resnet_warmup),
+    "inception3": Twin(build=inception3, image_size=299, learning_rate=_constant(0.005)),
+    "resnet20": Twin(build=resnet20, image_size=32, classes=CIFAR10_CLASSES, learning_rate=_constant(0.1)),
 }

@@ -52,6 +52,10 @@ def run_failing(context: Context) -> NoReturn:
     raise RuntimeError("first\n  second \udcff")
 
 
+def run_person(context: Context) -> NoReturn:
+    raise RuntimeError(os.environ["HOME"] + "/data is not there")
+
+
 def run_exit(context: Context) -> NoReturn:
     sys.exit(3)
 
@@ -85,6 +89,7 @@ TASKS = {
     "silent": Task(summary="Says nothing about why.", run=run_silent),
     "memory": Task(summary="Runs out of memory.", run=run_memory),
     "failing": Task(summary="Raises something that nobody foresaw.", run=run_failing),
+    "person": Task(summary="Names a folder of the user's.", run=run_person),
     "exit": Task(summary="Calls sys.exit.", run=run_exit),
     "interrupt": Task(summary="Is interrupted.", run=run_interrupt),
     "hang": Task(summary="Never ends.", run=run_hang),

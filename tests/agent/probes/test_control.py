@@ -9,7 +9,7 @@ from harness.agent.cuda_errors import CudaError
 from harness.agent.helper import NativeHelper
 from harness.agent.loops import ABSENT
 from harness.agent.probes import control, control_cuda
-from harness.agent.task import find
+from harness.agent.task import Unavailable, find
 from tests.agent.conftest import Plant
 from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, RunTask, metric, names
 
@@ -52,35 +52,43 @@ def test_fma_repeats_a_first_sample_that_was_too_short() -> None:
     assert elapsed == pytest.approx(calls / 1e7)
 
 
-def test_fma_runs_on_the_gpu_of_a_gpus_cell_and_on_the_cpu(run_on_gpu: RunOnGpu, plant: Plant, loop: str) -> None:
+def test_fma_runs_on_the_cpu_of_a_host_with_a_gpu(run_task: RunTask, plant: Plant) -> None:
+    plant()
+    assert names(run_task("control.fma", samples=1, sample_seconds=0.01)) == {"fma_seconds", *INSTRUMENT}
+    assert {name: find(f"control.{name}").devices for name in ("fma", "fma_device")} == {  # type: ignore[union-attr]
+        "fma": ("cpu",),
+        "fma_device": ("cuda",),
+    }
+
+
+def test_fma_runs_on_the_gpu_as_a_task_of_its_own(run_on_gpu: RunOnGpu, plant: Plant, loop: str) -> None:
     plant(fma_ps=1000)
-    outcome = run_on_gpu("control.fma", samples=2, sample_seconds=0.02)
-    assert names(outcome) == {"fma_seconds", "device_fma_seconds", *INSTRUMENT}
+    outcome = run_on_gpu("control.fma_device", samples=2, sample_seconds=0.02)
+    assert names(outcome) == {"device_fma_seconds", *INSTRUMENT}
+    assert {each.dims["loop"] for each in outcome.metrics if each.name in INSTRUMENT} == {loop}
     device = metric(outcome, "device_fma_seconds")
     assert (len(device.samples), device.warmup, device.unit, device.better) == (3, 1, "s", "lower")
     assert outcome.versions["gpu"] == "Simulated GPU"
-    assert find("control.fma").devices == ("cpu", "cuda")  # type: ignore[union-attr]  # it is there
 
 
 @pytest.mark.parametrize("picoseconds", [800, 2500])
 def test_the_gpus_clock_comes_back(run_on_gpu: RunOnGpu, plant: Plant, picoseconds: int) -> None:
     plant(fma_ps=picoseconds, launch_ns=1000, query_ns=0)
-    outcome = run_on_gpu("control.fma", samples=2, sample_seconds=0.05)
+    outcome = run_on_gpu("control.fma_device", samples=2, sample_seconds=0.05)
     for value in metric(outcome, "device_fma_seconds").samples:
         assert value == pytest.approx(picoseconds * 1e-12 * control.UNIT, rel=0.05)
 
 
-def test_the_cpus_control_stays_where_the_gpu_is_missing(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+def test_a_gpu_that_is_not_there_is_unavailable(run_on_gpu: RunOnGpu, plant: Plant) -> None:
     plant(devices=0)
-    outcome = run_on_gpu("control.fma", samples=1, sample_seconds=0.01)
-    assert names(outcome) == {"fma_seconds", *INSTRUMENT}
-    assert any(text.startswith("device_fma_seconds left out: cuInit") for text in outcome.warnings)
+    with pytest.raises(Unavailable, match="cuInit"):
+        run_on_gpu("control.fma_device", samples=1, sample_seconds=0.01)
 
 
-def test_a_gpu_that_fails_is_not_left_out_in_silence(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+def test_a_gpu_that_fails_is_an_error(run_on_gpu: RunOnGpu, plant: Plant) -> None:
     plant(fail=("cuLaunchKernel:700:3",))
     with pytest.raises(CudaError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
-        run_on_gpu("control.fma", samples=1, sample_seconds=0.01)
+        run_on_gpu("control.fma_device", samples=1, sample_seconds=0.01)
 
 
 def test_a_gpu_that_computes_something_else_counts_for_nothing(
@@ -89,7 +97,7 @@ def test_a_gpu_that_computes_something_else_counts_for_nothing(
     plant()
     monkeypatch.setattr(ptx, "FMA_RESULT", 3.0)
     with pytest.raises(control_cuda.ResultError, match=r"gave 2\.0 where 3\.0 is right"):
-        run_on_gpu("control.fma", samples=1, sample_seconds=0.01)
+        run_on_gpu("control.fma_device", samples=1, sample_seconds=0.01)
 
 
 @pytest.mark.parametrize("microseconds", [200, 2000])

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
-from harness.agent import host_memory
+from harness.agent import gpu_node, host_memory
+from harness.agent.cpus import NODES, usable_cpus
 from harness.agent.cuda_errors import CudaError
+from harness.agent.gpu_node import SLOTS
 from harness.agent.helper import NativeHelper
-from harness.agent.probes import copies_bandwidth, copies_gated
+from harness.agent.probes import copies_bandwidth, copies_gated, copies_paths
 from harness.agent.probes.copies_overlap import hidden
 from harness.agent.probes.copies_paths import CopyError, sizes
 from harness.agent.task import Unavailable, Unsupported, find
 from tests.agent.conftest import Plant
-from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, curve, least, metric, names
+from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, curve, favoured, least, metric, names
+from tests.agent.trees import tree
 
 KIB, MIB = 2**10, 2**20
 COMMON = {"driver_call_seconds", *INSTRUMENT}
@@ -88,8 +92,31 @@ def test_latency_and_bandwidth_of_each_path_come_back(run_on_gpu: RunOnGpu, plan
         assert found.intercept == pytest.approx(1e-6 * microseconds, rel=0.05)
         assert 1 / found.slope == pytest.approx(1e9 * gbps, rel=0.05)
         reported = curve(outcome, "copy_seconds", "bytes", median, **dims)
-        assert metric(outcome, "copy_latency_seconds", **dims).samples == (reported.intercept,)
-        assert metric(outcome, "copy_bandwidth", **dims).samples == (1 / reported.slope,)
+        latency = metric(outcome, "copy_latency_seconds", up_to_bytes=LARGEST, **dims)
+        assert latency.samples == (reported.intercept,)
+        rate = metric(outcome, "copy_bandwidth", bytes=LARGEST, **dims)  # the latency is in it
+        assert max(rate.samples[1:]) == pytest.approx(
+            LARGEST / (1e-6 * microseconds + LARGEST / (1e9 * gbps)), rel=0.05
+        )
+
+
+@pytest.mark.parametrize("gbps", [0.5, 1.0])
+def test_each_large_copy_has_its_own_bandwidth(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch, gbps: float
+) -> None:
+    """At a fixed size, and not the slope over all: a cache that speeds up small copies must not weigh in it."""
+    monkeypatch.setattr(copies_paths, "LARGE", 16 * KIB)
+    plant(d2h_gbps=gbps, d2h_latency_ns=100_000, copy_submit_ns=0, sync_spin_ns=0)
+    outcome = run_on_gpu("copies.bandwidth", **SMALL)
+    dims = {"direction": "d2h", "memory": "pinned"}
+    rates = [each for each in outcome.metrics if each.name == "copy_bandwidth" and dims.items() <= each.dims.items()]
+    assert {each.dims["bytes"] for each in rates} == {16 * KIB, LARGEST}
+    for each in rates:
+        size = int(each.dims["bytes"])
+        seconds = metric(outcome, "copy_seconds", bytes=size, **dims)
+        assert each.samples == tuple(size / one for one in seconds.samples)
+        assert (each.warmup, each.unit, each.better) == (1, "B/s", "higher")
+        assert max(each.samples[1:]) == pytest.approx(size / (1e-4 + size / (1e9 * gbps)), rel=0.05)
 
 
 @pytest.mark.parametrize("duplex", [1.0, 0.5])
@@ -98,9 +125,8 @@ def test_both_ways_at_once_share_what_they_share(run_on_gpu: RunOnGpu, plant: Pl
     outcome = run_on_gpu("copies.bandwidth", **SMALL)
     both = least(outcome, "copy_seconds", direction="both", memory="pinned", bytes=LARGEST)
     assert both == pytest.approx(LARGEST / 1e9 / duplex, rel=0.05)
-    reported = curve(outcome, "copy_seconds", "bytes", median, direction="both", memory="pinned")
-    rate = metric(outcome, "copy_bandwidth", direction="both", memory="pinned").samples[0]
-    assert rate == pytest.approx(2 / reported.slope)  # the sum of the two
+    rate = metric(outcome, "copy_bandwidth", direction="both", memory="pinned", bytes=LARGEST)
+    assert max(rate.samples[1:]) == pytest.approx(2 * duplex * 1e9, rel=0.05)  # the sum of the two
 
 
 @pytest.mark.parametrize("latency_us", [60, 120])
@@ -109,9 +135,16 @@ def test_pageable_copies_run_both_ways_at_once(
 ) -> None:
     """One after the other they would take twice as long. Both threads must get a processor: of many samples some do."""
     plant(pageable_latency_ns=1e3 * latency_us, sync_spin_ns=0)
-    outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=1000, point_seconds=0.5)
-    both = least(outcome, "copy_seconds", direction="both", memory="pageable", bytes=4)
-    assert 1e-6 * latency_us <= both < 1.5e-6 * latency_us
+
+    def both() -> float:
+        with favoured():
+            outcome = run_on_gpu("copies.bandwidth", max_bytes=64, growth=16, samples=2000, point_seconds=0.5)
+        return least(outcome, "copy_seconds", direction="both", memory="pageable", bytes=4)
+
+    attempts = (both() for _ in range(8))  # the kernel may leave both on one processor for as long as an attempt takes
+    found = next((seconds for seconds in attempts if seconds < 1.5e-6 * latency_us), None)
+    assert found is not None, "never at once"
+    assert found >= 1e-6 * latency_us
 
 
 @pytest.mark.parametrize("submit_us", [100, 200])
@@ -178,16 +211,45 @@ def test_the_gate_keeps_the_drivers_path_out(
 ) -> None:
     plant(copy_submit_ns=1e3 * submit_us, h2d_latency_ns=1e3 * latency_us, h2d_gbps=gbps, sync_spin_ns=0)
     outcome = run_on_gpu("copies.gated", **GATED)
-    assert names(outcome) == {"gated_seconds", "ungated_seconds", "driver_path_seconds"} | COMMON
+    assert names(outcome) == {"gated_seconds", "ungated_seconds", "driver_path_seconds", "gated_bandwidth"} | COMMON
     device = 1e-6 * latency_us + MIB / (gbps * 1e9)
     for copies in (1, copies_gated.ROW):
         gated = least(outcome, "gated_seconds", direction="h2d", bytes=MIB, copies=copies, loop=loop)
         assert gated == pytest.approx(device, rel=0.01)  # the simulated device's own time: no machine disturbs it
+    rate = metric(outcome, "gated_bandwidth", direction="h2d", bytes=MIB, copies=copies_gated.ROW)
+    assert median(rate.samples[1:]) == pytest.approx(MIB / device, rel=0.01)
     ungated = least(outcome, "ungated_seconds", direction="h2d", bytes=MIB)
     assert ungated == pytest.approx(device + 1e-6 * submit_us, rel=0.05)
     path = least(outcome, "driver_path_seconds", direction="h2d", bytes=4)
     tolerance = 0.05 if loop == "native" else 0.2  # the interpreter's part
     assert path == pytest.approx(1e-6 * submit_us, rel=tolerance)
+
+
+@pytest.mark.parametrize("gbps", [0.5, 1.0])
+def test_a_host_of_two_nodes_is_measured_from_the_gpus_own(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gbps: float
+) -> None:
+    """From the other node copies take ten times as long: every sample must have been submitted beside the GPU."""
+    first, last = usable_cpus()[0], usable_cpus()[-1]
+    nodes = {f"{NODES}/online": "0-1", f"{NODES}/node0/cpulist": f"{last}", f"{NODES}/node1/cpulist": f"{first}"}
+    files = tree(tmp_path, {**nodes, f"{SLOTS}/0000:01:00.0/numa_node": "1"})
+    monkeypatch.setattr(gpu_node, "Files", lambda: files)
+    plant(near_cpu=first, far=0.1, h2d_gbps=gbps, h2d_latency_ns=1000)
+    outcome = run_on_gpu("copies.gated", **GATED)
+    row = metric(outcome, "gated_seconds", direction="h2d", bytes=MIB, copies=copies_gated.ROW)
+    assert max(row.samples) == pytest.approx(1e-6 + MIB / (gbps * 1e9), rel=0.05)
+    assert outcome.versions["gpu_numa_node"] == "1"
+
+
+def test_a_node_that_is_not_known_is_told(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = tree(tmp_path, {f"{NODES}/online": "0-1", f"{SLOTS}/0000:01:00.0/numa_node": "-1"})
+    monkeypatch.setattr(gpu_node, "Files", lambda: files)
+    plant()
+    outcome = run_on_gpu("copies.gated", **{**GATED, "max_bytes": 256, "samples": 3})
+    assert outcome.versions["gpu_numa_node"] == "nothing was bound: the system says -1"
+    assert any("copies may differ from one invocation to the next" in warning for warning in outcome.warnings)
 
 
 @pytest.mark.parametrize("submission_us", [100, 200])
@@ -239,7 +301,8 @@ def test_a_peer_costs_what_was_planted(
         assert small == pytest.approx(1e-6 * latency_us, rel=0.05)
         reported = curve(outcome, "peer_seconds", "bytes", median, direction=direction)
         assert metric(outcome, "peer_latency_seconds", direction=direction).samples == (reported.intercept,)
-        assert metric(outcome, "peer_bandwidth", direction=direction).samples == (1 / reported.slope,)
+        rate = metric(outcome, "peer_bandwidth", direction=direction, bytes=LARGEST)
+        assert max(rate.samples[1:]) == pytest.approx(LARGEST / seconds)
     assert not any("no peer access" in warning for warning in outcome.warnings)
 
 

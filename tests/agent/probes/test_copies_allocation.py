@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.agent import host_memory, pinned_ceiling
+from harness.agent import host_memory, own_process, pinned_ceiling
+from harness.agent.cuda import open_driver
+from harness.agent.cuda_errors import CudaError
 from harness.agent.pinned_ceiling import Ceiling
 from harness.agent.task import Unavailable
 from tests.agent.conftest import Plant
@@ -77,6 +79,50 @@ def test_pools_that_are_not_supported_are_left_out(run_on_gpu: RunOnGpu, plant: 
     assert any(text.startswith("pool memory left out: cuMemAllocAsync") for text in outcome.warnings)
 
 
+@pytest.mark.parametrize(
+    ("kind", "refusal"),
+    [
+        ("registered", "cuMemHostRegister_v2:1"),
+        ("registered", "cuMemHostRegister_v2:304"),
+        ("registered", "cuMemHostRegister_v2:801"),
+        ("host", "cuMemHostAlloc:304"),
+        ("host", "cuMemHostAlloc:801"),
+    ],
+)
+def test_a_kind_that_the_platform_does_not_pin_is_left_out(
+    run_on_gpu: RunOnGpu, plant: Plant, loop: str, kind: str, refusal: str
+) -> None:
+    plant(fail=(refusal,))
+    outcome = run_on_gpu("copies.allocation", **SMALL)
+    assert {each.dims["kind"] for each in outcome.metrics if each.name == "allocate_seconds"} == KINDS - {kind}
+    [warning] = [text for text in outcome.warnings if "left out" in text]
+    assert warning.startswith(f"{kind} memory left out: {refusal.partition(':')[0]}: CUDA_ERROR_")
+    assert "report it" not in warning
+    assert outcome.status == ("limited" if kind == "host" else "ok")
+
+
+def test_what_is_a_mistake_stays_one(run_on_gpu: RunOnGpu, plant: Plant) -> None:
+    plant(fail=("cuMemAlloc_v2:1",))
+    with pytest.raises(CudaError, match=r"cuMemAlloc_v2: CUDA_ERROR_INVALID_VALUE \(1\): .* a mistake of this tool"):
+        run_on_gpu("copies.allocation", **SMALL)
+
+
+def test_a_gpu_that_admits_one_process_admits_the_one_that_pins(
+    run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the compute mode `exclusive process`, a context of this process would keep the child from having one."""
+    plant()
+    contexts: list[int] = []
+
+    def search(ordinal: int, block: int, most: int) -> Ceiling:
+        contexts.append(open_driver().handle("cuCtxGetCurrent"))
+        return Ceiling(reached=most, asked=most)
+
+    monkeypatch.setattr(pinned_ceiling, "search", search)
+    run_on_gpu("copies.allocation", **SMALL)
+    assert contexts == [0]
+
+
 def test_a_process_that_dies_at_the_wall_leaves_what_it_reached(run_on_gpu: RunOnGpu, plant: Plant) -> None:
     plant(fail=())
     assert "pinned_reached_bytes" in names(run_on_gpu("copies.allocation", **SMALL))
@@ -88,14 +134,14 @@ def test_a_process_that_dies_at_the_wall_leaves_what_it_reached(run_on_gpu: RunO
 
 def test_what_was_reached_is_known_however_the_child_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     dying = "print('{\"pinned\": 4096}', flush=True); print('{\"pinn', flush=True); import os; os.abort()"
-    monkeypatch.setattr(pinned_ceiling, "PROGRAM", dying)
+    monkeypatch.setattr(own_process, "PROGRAM", dying)
     found = pinned_ceiling.search(0, 4096, 8192)
     assert (found.reached, found.ended_by) == (4096, "the process was ended: status -6")
 
 
 def test_a_child_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = "print('{\"pinned\": 4096}', flush=True); import time; time.sleep(60)"
-    monkeypatch.setattr(pinned_ceiling, "PROGRAM", hanging)
+    monkeypatch.setattr(own_process, "PROGRAM", hanging)
     monkeypatch.setattr(pinned_ceiling, "TIMEOUT", 2.0)
     found = pinned_ceiling.search(0, 4096, 8192)
     assert (found.reached, found.ended_by) == (4096, "no answer within 2 s")
@@ -115,7 +161,7 @@ def test_a_child_that_fails_before_it_pins_has_found_no_wall(plant: Plant) -> No
 
 def test_a_search_that_failed_is_a_warning(run_on_gpu: RunOnGpu, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant()
-    monkeypatch.setattr(pinned_ceiling, "PROGRAM", "raise RuntimeError('broken install')")
+    monkeypatch.setattr(own_process, "PROGRAM", "raise RuntimeError('broken install')")
     outcome = run_on_gpu("copies.allocation", **SMALL)
     assert outcome.status == "ok"
     assert "pinned_reached_bytes" not in names(outcome)

@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from harness.agent import collective
+from harness.agent import collective, own_process
 from harness.agent.children import StepError
 from harness.agent.messages import Scalar
 from tests.agent.cells import run_cell, stack_python
@@ -51,7 +51,7 @@ def test_a_rank_that_fails_is_told_with_what_it_said() -> None:
 
 
 def test_ranks_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(collective, "PROGRAM", "import sys, time; print('hanging', flush=True); time.sleep(60)")
+    monkeypatch.setattr(own_process, "PROGRAM", "import sys, time; print('hanging', flush=True); time.sleep(60)")
     monkeypatch.setattr(collective, "LIMIT", 1.0)
     with pytest.raises(StepError, match="the process group: no end within 1 s: hanging"):
         collective.all_reduce(group())
@@ -59,10 +59,10 @@ def test_ranks_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_what_rank_0_wrote_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     program = (
-        "import json, pathlib, sys; order = json.loads(sys.argv[2]);"
+        "import json, pathlib, sys; order = json.loads(sys.argv[3]);"
         "file = pathlib.Path(order['folder']) / 'seconds.json';"
         "order['rank'] or file.write_text(json.dumps({'4': [order['ranks']]}))"
     )
-    monkeypatch.setattr(collective, "PROGRAM", program)
+    monkeypatch.setattr(own_process, "PROGRAM", program)
     assert collective.all_reduce(group(ranks=3)) == {4: [3]}
     assert json.dumps(list(group().sizes)) == "[4]"

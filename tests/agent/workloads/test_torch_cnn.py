@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from harness.agent.task import Unavailable
+from harness.agent.task import Unavailable, Unsupported
 from harness.agent.workloads import tf_cnn, torch_cnn
 from tests.agent.workloads.conftest import MakeContext
 
@@ -33,4 +33,9 @@ def test_a_gpu_cell_without_a_gpu_fails(make_context: MakeContext, monkeypatch: 
 
 
 def test_the_twins_have_names_of_tf_cnn() -> None:
-    assert set(torch_cnn.TASKS) <= set(tf_cnn.IMAGENET)
+    assert set(torch_cnn.TASKS) <= set(tf_cnn.IMAGENET) | set(tf_cnn.CIFAR10)
+
+
+def test_a_precision_that_there_is_not_is_named(make_context: MakeContext) -> None:
+    with pytest.raises(Unsupported, match="precision float8 is not one of float32, float16, bfloat16"):
+        torch_cnn.run(make_context("torch_cnn.trivial", params={"precision": "float8"}))

@@ -58,6 +58,7 @@ void library_reset(void)
     objects_end_of(NULL);
     memory_reset(NULL);
     device_reset();
+    modules_reset();
 }
 
 static const struct {

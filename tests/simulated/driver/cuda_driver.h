@@ -201,6 +201,11 @@ bool is_pinned(const void *start, size_t bytes);
 void memory_release(CUdeviceptr start);
 void memory_reset(const struct context *context); /* NULL: all, pinned memory too */
 
+/* ---- launch.c ---------------------------------------------------------------------------------------------------- */
+
+void modules_start(void);
+void modules_reset(void);
+
 /* ---- graph.c ----------------------------------------------------------------------------------------------------- */
 
 CUresult capture_item(struct graph *graph, struct item item);

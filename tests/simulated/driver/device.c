@@ -5,6 +5,7 @@
 #include "cuda_driver.h"
 
 static _Thread_local struct context *current;
+static bool had_context; /* some, since the library was configured */
 
 static struct {
     struct context *context;
@@ -19,6 +20,7 @@ EXPORT CUresult cuInit(unsigned flags)
     if (planted.devices < 1)
         return leave(&call, CUDA_ERROR_NO_DEVICE);
     initialized = true;
+    modules_start();
     return leave(&call, CUDA_SUCCESS);
 }
 
@@ -65,7 +67,10 @@ EXPORT CUresult cuDeviceGetName(char *name, int length, int device)
 EXPORT CUresult cuDeviceGetUuid_v2(unsigned char *uuid, int device)
 {
     ENTER(NEED_INIT)
-    uuid_of(device, uuid);
+    if (planted.mig > 0)
+        instance_uuid_of(device, uuid); /* the only one that CUDA shows */
+    else
+        uuid_of(device, uuid);
     return leave(&call, checked(device));
 }
 
@@ -180,7 +185,8 @@ static struct context *context_new(struct call *call, int device, unsigned flags
     context->legacy = legacy;
     context->device = device;
     context->flags = flags;
-    charge(call, planted.context_create_us * 1e3);
+    charge(call, (planted.context_create_us + (had_context ? 0 : planted.first_context_us)) * 1e3);
+    had_context = true;
     return context;
 }
 
@@ -221,6 +227,7 @@ void device_reset(void)
 {
     memset(primary, 0, sizeof primary);
     current = NULL;
+    had_context = false;
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRetain(struct context **context, int device)

@@ -5,6 +5,7 @@
 #include "nvml.h"
 
 static struct gpu gpus[DEVICES_MAX] = {{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}};
+static struct gpu instances[DEVICES_MAX] = {{0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}}; /* of MIG, one in each */
 static int initialized;
 
 void library_reset(void)
@@ -149,8 +150,9 @@ EXPORT nvmlReturn nvmlDeviceGetHandleByIndex_v2(unsigned index, struct gpu **gpu
 static void uuid_text(const struct gpu *gpu, char *text, size_t size)
 {
     unsigned char u[16];
-    uuid_of(gpu->index, u);
-    snprintf(text, size, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2],
+    bool whole = is_gpu(gpu);
+    (whole ? uuid_of : instance_uuid_of)(gpu->index, u);
+    snprintf(text, size, "%s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", whole ? "GPU" : "MIG", u[0], u[1], u[2],
              u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
 }
 
@@ -159,13 +161,14 @@ static void pci_text(const struct gpu *gpu, char *text, size_t size)
     snprintf(text, size, "00000000:%02X:00.0", gpu->index + 1);
 }
 
-static nvmlReturn find(const char *wanted, struct gpu **found, void (*text_of)(const struct gpu *, char *, size_t))
+static nvmlReturn find(const char *wanted, struct gpu *those, struct gpu **found,
+                       void (*text_of)(const struct gpu *, char *, size_t))
 {
     char text[64];
     for (int i = 0; i < (int)planted.devices; i++) {
-        text_of(&gpus[i], text, sizeof text);
+        text_of(&those[i], text, sizeof text);
         if (strcmp(text, wanted) == 0) {
-            *found = &gpus[i];
+            *found = &those[i];
             return NVML_SUCCESS;
         }
     }
@@ -175,13 +178,22 @@ static nvmlReturn find(const char *wanted, struct gpu **found, void (*text_of)(c
 EXPORT nvmlReturn nvmlDeviceGetHandleByUUID(const char *uuid, struct gpu **gpu)
 {
     ENTER
-    return leave(find(uuid, gpu, uuid_text));
+    return leave(find(uuid, planted.mig > 0 && strncmp(uuid, "MIG-", 4) == 0 ? instances : gpus, gpu, uuid_text));
+}
+
+EXPORT nvmlReturn nvmlDeviceGetDeviceHandleFromMigDeviceHandle(const struct gpu *instance, struct gpu **gpu)
+{
+    ENTER
+    if (planted.mig < 1 || instance < instances || instance >= instances + (int)planted.devices)
+        return leave(NVML_ERROR_INVALID_ARGUMENT);
+    *gpu = &gpus[instance - instances];
+    return leave(NVML_SUCCESS);
 }
 
 EXPORT nvmlReturn nvmlDeviceGetHandleByPciBusId_v2(const char *address, struct gpu **gpu)
 {
     ENTER
-    return leave(find(address, gpu, pci_text));
+    return leave(find(address, gpus, gpu, pci_text));
 }
 
 EXPORT nvmlReturn nvmlDeviceGetIndex(const struct gpu *gpu, unsigned *index)

@@ -11,8 +11,6 @@
     X(nvmlDeviceGetPowerManagementLimit, unsigned, power_limit_mw)                                                     \
     X(nvmlDeviceGetPowerManagementDefaultLimit, unsigned, power_limit_mw)                                              \
     X(nvmlDeviceGetEnforcedPowerLimit, unsigned, power_limit_mw)                                                       \
-    X(nvmlDeviceGetCurrentClocksEventReasons, unsigned long long, throttle)                                            \
-    X(nvmlDeviceGetCurrentClocksThrottleReasons, unsigned long long, throttle)                                         \
     X(nvmlDeviceGetCurrPcieLinkGeneration, unsigned, pcie_gen)                                                         \
     X(nvmlDeviceGetCurrPcieLinkWidth, unsigned, pcie_width)                                                            \
     X(nvmlDeviceGetMaxPcieLinkGeneration, unsigned, max_pcie_gen)                                                      \
@@ -25,11 +23,11 @@
     X(nvmlDeviceGetVirtualizationMode, unsigned, virtualization)                                                       \
     X(nvmlDeviceGetNumaNodeId, int, numa_node)
 
-/* The same for what is now and what is pending: no change ever is. */
+/* The same for what is now and what is pending. */
 #define PAIRS(X)                                                                                                       \
-    X(nvmlDeviceGetDriverModel_v2, driver_model)                                                                       \
-    X(nvmlDeviceGetEccMode, ecc)                                                                                       \
-    X(nvmlDeviceGetMigMode, mig)
+    X(nvmlDeviceGetDriverModel_v2, driver_model, -1)                                                                   \
+    X(nvmlDeviceGetEccMode, ecc, planted.ecc_pending)                                                                  \
+    X(nvmlDeviceGetMigMode, mig, -1)
 
 #define ANSWER(function, type, setting)                                                                                \
     EXPORT nvmlReturn function(const struct gpu *gpu, type *value)                                                     \
@@ -40,14 +38,28 @@
     }
 ANSWERS(ANSWER)
 
-#define PAIR(function, setting)                                                                                        \
+#define PAIR(function, setting, change)                                                                                \
     EXPORT nvmlReturn function(const struct gpu *gpu, unsigned *current, unsigned *pending)                            \
     {                                                                                                                  \
         ENTER_GPU(gpu)                                                                                                 \
-        *current = *pending = (unsigned)planted.setting;                                                               \
+        *current = (unsigned)planted.setting;                                                                          \
+        *pending = (unsigned)((change) < 0 ? planted.setting : (change));                                              \
         return leave(planted.setting < 0 ? NVML_ERROR_NOT_SUPPORTED : NVML_SUCCESS);                                   \
     }
 PAIRS(PAIR)
+
+/* ---- what may be so of one device alone ---- */
+
+#define REASONS(function)                                                                                              \
+    EXPORT nvmlReturn function(const struct gpu *gpu, unsigned long long *reasons)                                     \
+    {                                                                                                                  \
+        ENTER_GPU(gpu)                                                                                                 \
+        bool meant = planted.throttled_device < 0 || (int)planted.throttled_device == gpu->index;                      \
+        *reasons = meant ? (unsigned long long)planted.throttle : 0;                                                   \
+        return leave(NVML_SUCCESS);                                                                                    \
+    }
+REASONS(nvmlDeviceGetCurrentClocksEventReasons)
+REASONS(nvmlDeviceGetCurrentClocksThrottleReasons)
 
 /* ---- values with a parameter, and structures ---- */
 
@@ -76,6 +88,25 @@ EXPORT nvmlReturn nvmlDeviceGetTemperature(const struct gpu *gpu, int sensor, un
     ENTER_GPU(gpu)
     *celsius = (unsigned)planted.temperature_c;
     return leave(sensor == 0 ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT);
+}
+
+enum { THRESHOLD_SLOWDOWN = 1 };
+
+EXPORT nvmlReturn nvmlDeviceGetTemperatureThreshold(const struct gpu *gpu, int threshold, unsigned *celsius)
+{
+    ENTER_GPU(gpu)
+    *celsius = (unsigned)planted.slowdown_c;
+    return leave(threshold != THRESHOLD_SLOWDOWN || planted.slowdown_c < 0 ? NVML_ERROR_NOT_SUPPORTED : NVML_SUCCESS);
+}
+
+/* What a caller sets holds for its own process, for all devices. */
+EXPORT nvmlReturn nvmlDeviceSetPersistenceMode(const struct gpu *gpu, unsigned mode)
+{
+    ENTER_GPU(gpu)
+    if (planted.persistence < 0)
+        return leave(NVML_ERROR_NOT_SUPPORTED);
+    planted.persistence = mode;
+    return leave(NVML_SUCCESS);
 }
 
 struct temperature {

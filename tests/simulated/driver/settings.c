@@ -271,6 +271,12 @@ void uuid_of(int device, unsigned char *uuid)
     uuid[15] = (unsigned char)device;
 }
 
+void instance_uuid_of(int device, unsigned char *uuid)
+{
+    uuid_of(device, uuid);
+    memcpy(uuid, "SIMULATED-MIG-", 14);
+}
+
 void name_of(char *name, size_t size)
 {
     const char *mark = strstr(planted.name, "Simulated") != NULL ? "" : "Simulated ";

@@ -27,9 +27,11 @@
     X(driver_version, 12080, 1000, 99990)                                                                              \
     X(memory_mib, 4096, 1, 1048576)                                                                                    \
     X(context_create_us, 5000, 0, 1e9)                                                                                 \
+    X(first_context_us, 0, 0, 1e9) /* beside context_create_us, for a process's first */                               \
     X(context_destroy_us, 2000, 0, 1e9)                                                                                \
     X(module_load_us, 200, 0, 1e9)                                                                                     \
-    X(jit_us, 3000, 0, 1e9) /* beside module_load_us, for PTX */                                                       \
+    X(jit_us, 3000, 0, 1e9) /* beside module_load_us, for PTX that the cache does not hold */                          \
+    X(first_jit_us, 0, 0, 1e9) /* beside both, for the first that a process compiles */                                \
     X(launch_ns, 5000, 0, 1e12)                                                                                        \
     X(kernel_ns, 3000, 0, 1e12) /* `empty`, and any kernel that is not known by name */                                \
     X(fma_ps, 1000, 0, 1e12)    /* one iteration of `fma` */                                                           \
@@ -53,6 +55,8 @@
     X(peer_gbps, 1, 1e-6, 1e6)                                                                                         \
     X(pageable_h2d_gbps, 0.8, 1e-6, 1e6)                                                                               \
     X(pageable_d2h_gbps, 0.6, 1e-6, 1e6)                                                                               \
+    X(near_cpu, -1, -1, 1e5) /* the one beside the devices; -1: every one is */                                        \
+    X(far, 1, 1e-3, 1)       /* factor on the bandwidth of host copies submitted on another */                         \
     X(duplex, 1, 1e-3, 1)   /* factor on both bandwidths while both directions run */                                  \
     X(overlap, 1, 0, 1)     /* share of a copy or of compute, whichever is shorter, that hides behind the other */     \
     X(peer, 0, 0, 1)        /* whether devices reach one another's memory */                                           \
@@ -78,8 +82,10 @@
     X(power_mw, 100000, 0, 1e7)                                                                                        \
     X(power_limit_mw, 200000, 0, 1e7)                                                                                  \
     X(temperature_c, 50, 0, 200)                                                                                       \
+    X(slowdown_c, 90, -1, 200) /* at which the clocks are lowered; -1: not supported */                                \
     X(utilization, 0, 0, 100)  /* percent */                                                                           \
     X(throttle, 0, 0, 1e9)     /* the bit mask of clock event reasons */                                               \
+    X(throttled_device, -1, -1, 7) /* the one that has them; -1: every device */                                       \
     X(pcie_gen, 3, 1, 9)                                                                                               \
     X(pcie_width, 8, 1, 32)                                                                                            \
     X(max_pcie_gen, 4, 1, 9)                                                                                           \
@@ -90,6 +96,7 @@
     X(bar1_mib, 256, 0, 1048576)                                                                                       \
     X(numa_node, 0, -1, 1024) /* -1: not supported */                                                                  \
     X(ecc, 0, -1, 1)          /* here and below: 0 off, 1 on, -1 not supported */                                      \
+    X(ecc_pending, -1, -1, 1) /* from the next reset on; -1: as it is now */                                           \
     X(mig, -1, -1, 1)                                                                                                  \
     X(persistence, 1, -1, 1)                                                                                           \
     X(display, 0, -1, 1)                                                                                               \
@@ -128,8 +135,9 @@ enum fault fault_of(const char *function, int *number);
 /* Do what FAULT_CRASH or FAULT_HANG say: does not return. */
 void fault_strike(enum fault fault);
 
-/* The 16 bytes of a device's UUID: readable as text. */
+/* The 16 bytes of a device's UUID, or of its one MIG instance: readable as text. */
 void uuid_of(int device, unsigned char *uuid);
+void instance_uuid_of(int device, unsigned char *uuid);
 /* The name of every device. It contains "Simulated" whatever was planted. */
 void name_of(char *name, size_t size);
 
@@ -148,6 +156,7 @@ void clock_restart(void);
 void lock(void);
 void unlock(void);
 void yield(void);
+int current_cpu(void);
 void sleep_ns(double nanoseconds);
 void *pages_new(size_t bytes); /* page-aligned; NULL where there are none */
 void pages_free(void *pages);

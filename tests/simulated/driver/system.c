@@ -53,6 +53,11 @@ void yield(void)
     SwitchToThread();
 }
 
+int current_cpu(void)
+{
+    return (int)GetCurrentProcessorNumber();
+}
+
 void sleep_ns(double nanoseconds)
 {
     Sleep((DWORD)(nanoseconds / 1e6));
@@ -94,6 +99,11 @@ static const char *path(void)
 void yield(void)
 {
     sched_yield();
+}
+
+int current_cpu(void)
+{
+    return sched_getcpu();
 }
 
 void sleep_ns(double nanoseconds)

@@ -1,0 +1,95 @@
+"""A small GPT that decodes one token at a time at batch 1: many tiny kernels, where launching them costs the most.
+
+The other end is `torch_matmul`, where nothing but arithmetic counts; every real workload lies between. A step is a
+token. With `cuda_graph` all kernels of a step are launched as one graph: what that gains is what launching them costs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.agent.messages import Scalar
+from harness.agent.task import Context, Outcome, Task, Unsupported
+from harness.agent.workloads import torch_steps
+from harness.agent.workloads.torch_steps import Rate
+
+PARAMS: Mapping[str, Scalar] = {
+    "layers": 8,
+    "width": 512,
+    "heads": 8,
+    "vocabulary": 8192,
+    "context": 256,  # tokens; the next text begins after them
+    "cuda_graph": False,
+    **torch_steps.PARAMS,
+    "num_batches": 200,  # tokens
+    "num_warmup_batches": 20,
+}
+CAPTURE_WARMUP = 3  # steps on a stream of their own before a capture, as torch's documentation has it
+
+
+def run(context: Context) -> Outcome:
+    """Decode. Raises Unavailable where the stack has no torch, Unsupported for a graph without a GPU."""
+    if context.flag("cuda_graph") and context.spec.device == "cpu":
+        msg = "a CUDA graph needs a GPU: run the task without cuda_graph here"
+        raise Unsupported(msg)
+    if context.integer("width") % context.integer("heads"):
+        msg = (
+            f"width {context.integer('width')} is no multiple of heads {context.integer('heads')}: correct matrix.yaml"
+        )
+        raise Unsupported(msg)
+    return torch_steps.run(context, Decoding, Rate(name="tokens_per_second", unit="tokens/s", per_step=1))
+
+
+class Decoding:
+    """The model, the last token and its position, all on the device."""
+
+    def __init__(self, torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
+        model = importlib.import_module("harness.agent.workloads.torch_gpt").Gpt(
+            **{name: context.integer(name) for name in ("layers", "width", "heads", "vocabulary", "context")}
+        )
+        self._torch = torch
+        self._context = context.integer("context")
+        self._model = model.to(context.spec.device).eval()
+        self._token, self._position = (torch.zeros(1, dtype=torch.int64, device=context.spec.device) for _ in range(2))
+        self._decode: Callable[[], None] = self._captured() if context.flag("cuda_graph") else self._eager
+
+    def step(self, number: int, end: Any = None) -> float:  # noqa: ANN401 - a CUDA event
+        """Decode a token and return it."""
+        self._position.fill_(number % self._context)
+        self._decode()
+        if end is not None:
+            end.record()
+        return float(self._token.item())
+
+    def _eager(self) -> None:
+        with self._torch.no_grad():
+            self._token.copy_(self._model(self._token, self._position))
+
+    def _captured(self) -> Callable[[], None]:
+        cuda = self._torch.cuda
+        side = cuda.Stream()
+        side.wait_stream(cuda.current_stream())
+        with cuda.stream(side):
+            for _ in range(CAPTURE_WARMUP):
+                self._eager()
+        cuda.current_stream().wait_stream(side)
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
+            self._eager()
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+
+TASKS: Mapping[str, Task] = {
+    "gpt": Task(
+        summary="A small GPT decodes one token at a time: many tiny kernels, eager or as one CUDA graph.",
+        run=run,
+        params=PARAMS,
+        frameworks=("torch",),
+        devices=("cpu", "cuda"),
+        work=("num_batches",),
+        seconds=8.0,
+    ),
+}

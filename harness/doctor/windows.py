@@ -1,0 +1,78 @@
+"""Windows: power plan, Defender, virtualization-based security. Its processes are checked as everybody's, in `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.doctor.finding import Check, Facts, Seen, read
+
+HIGH_PERFORMANCE = "8c5e7fda-e8bf-4a96-9a85-a6e23a8c635c"
+FAST = frozenset({"high performance", "ultimate performance"})
+ADMINISTRATOR = "run `doctor` as an administrator"
+
+
+def power_plan(facts: Facts) -> Iterator[Seen]:
+    """The active power scheme."""
+    found = read(facts, "windows.power_scheme")
+    if found.value not in FAST:
+        remedy = f"powercfg /setactive {HIGH_PERFORMANCE}"
+        yield Seen(what=f"the power plan is {found.value}", source=found.source, remedy=remedy)
+
+
+def defender(facts: Facts) -> Iterator[Seen]:
+    """Defender's real-time protection; with exclusions it may leave the cache folder alone, which it does not tell."""
+    found = read(facts, "windows.defender_realtime")
+    if found.value:
+        excluded = facts.get("windows.defender_excluded_paths", {}).get("value")
+        what = "Defender scans every file that is opened or written"
+        what += f" ({excluded} paths are excluded)" if excluded else ""
+        remedy = "as an administrator: Add-MpPreference -ExclusionPath <the cache folder>"
+        yield Seen(what=what, source=found.source, remedy=remedy, matter="noted" if excluded else None)
+
+
+def security(facts: Facts) -> Iterator[Seen]:
+    """Virtualization-based security, which puts Windows itself under the hypervisor."""
+    found = read(facts, "windows.virtualization_based_security")
+    if found.value == "running":
+        integrity = facts.get("windows.memory_integrity", {}).get("value")
+        what = "virtualization-based security runs" + (", with memory integrity" if integrity else "")
+        remedy = "measure with and without it as two platforms; Windows Security > Device security > Core isolation"
+        yield Seen(what=what, source=found.source, remedy=remedy)
+
+
+def wine(facts: Facts) -> Iterator[Seen]:
+    """Wine, which is no Windows."""
+    found = read(facts, "windows.wine")
+    if found.value != "no":
+        remedy = "boot Windows on this machine"
+        yield Seen(what=f"this is Wine {found.value} and no Windows", source=found.source, remedy=remedy)
+
+
+CHECKS = (
+    Check(
+        id="windows.wine",
+        matter="decisive",
+        why="nothing measured here says anything of Windows",
+        look=wine,
+    ),
+    Check(
+        id="windows.power_plan",
+        matter="decisive",
+        why="the clock follows the load, and platforms load the processor differently: their ratio measures that too",
+        look=power_plan,
+    ),
+    Check(
+        id="windows.defender",
+        matter="relevant",
+        why="small files take longer, on NTFS and not on a distribution's disk",
+        look=defender,
+        unread=ADMINISTRATOR,
+    ),
+    Check(
+        id="windows.security",
+        matter="noted",
+        why="with it, `native` Windows runs under the hypervisor as a guest does",
+        look=security,
+        unread=ADMINISTRATOR,
+    ),
+)
