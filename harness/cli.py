@@ -107,6 +107,12 @@ def parser() -> argparse.ArgumentParser:
     images = _command(commands, "images", _images, "build the container images that the matrix needs")
     _selecting(images)
 
+    doctor = _command(commands, "doctor", _doctor, "what on this host would spoil a measurement, and how to mend it")
+    change = doctor.add_mutually_exclusive_group()
+    change.add_argument("--fix", action="store_true", help="change what can be undone, after noting how it was")
+    change.add_argument("--restore", action="store_true", help="put back what --fix or a killed run changed")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+
     guests = commands.add_parser("vm", help="what the vm platform needs")
     guest = _command(guests.add_subparsers(metavar="COMMAND", required=True), "image", _vm_image, "make a guest image")
     guest.add_argument("-o", "--output", type=Path, default=Path("guest.qcow2"), metavar="FILE")
@@ -114,12 +120,6 @@ def parser() -> argparse.ArgumentParser:
     guest.add_argument("--include", action="append", metavar="PACKAGE", help="one more; may be repeated")
     guest.add_argument("--mirror", default="", metavar="URL", help="default: Debian's own")
     guest.add_argument("--size", type=_size, default="16g", help="of the disk, which takes what is used (default: 16g)")
-
-    doctor = _command(commands, "doctor", _doctor, "what on this host would spoil a measurement, and how to mend it")
-    change = doctor.add_mutually_exclusive_group()
-    change.add_argument("--fix", action="store_true", help="change what can be undone, after noting how it was")
-    change.add_argument("--restore", action="store_true", help="put back what --fix or a killed run changed")
-    doctor.add_argument("--json", action="store_true", help="as JSON")
 
     schema = _command(commands, "schema", _schema, "write the JSON Schema of matrix.yaml, for editors")
     schema.add_argument("file", type=Path)
@@ -408,20 +408,6 @@ def _images(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _vm_image(arguments: argparse.Namespace) -> int:
-    from harness.platforms.guest_recipe import Recipe, make
-
-    recipe = Recipe(
-        suite=arguments.suite,
-        include=tuple(arguments.include or ()),
-        mirror=arguments.mirror,
-        size=arguments.size,
-    )
-    made = make(recipe, arguments.output, lambda line: print(line, flush=True))
-    print(f"{made.image.disk}  {made.image.disk.stat().st_size / 1e6:.0f} MB  {made.seconds:.1f} s")
-    return 0
-
-
 def _doctor(arguments: argparse.Namespace) -> int:
     from harness.cache import cache_dir
     from harness.doctor.report import diagnose, mend, undo
@@ -434,6 +420,20 @@ def _doctor(arguments: argparse.Namespace) -> int:
     else:
         show(report, Console())
     return 1 if arguments.restore and any(step.failed for step in report.steps) else 0
+
+
+def _vm_image(arguments: argparse.Namespace) -> int:
+    from harness.platforms.guest_recipe import Recipe, make
+
+    recipe = Recipe(
+        suite=arguments.suite,
+        include=tuple(arguments.include or ()),
+        mirror=arguments.mirror,
+        size=arguments.size,
+    )
+    made = make(recipe, arguments.output, lambda line: print(line, flush=True))
+    print(f"{made.image.disk}  {made.image.disk.stat().st_size / 1e6:.0f} MB  {made.seconds:.1f} s")
+    return 0
 
 
 def _schema(arguments: argparse.Namespace) -> int:

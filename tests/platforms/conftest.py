@@ -79,17 +79,6 @@ def container(tmp_path: Path, agent: FakeAgent, left: list[str]) -> Iterator[Con
     platform.close()
 
 
-@pytest.fixture(scope="session")
-def guest_image(request: pytest.FixtureRequest) -> GuestImage:
-    """A small guest image, made once for as long as its recipe is the same."""
-    recipe = Recipe(size=4 << 30)
-    folder = request.config.cache.mkdir(f"guest-{recipe.digest()}")
-    try:
-        return make(recipe, folder / "guest.qcow2", lambda _line: None).image
-    except PlatformError as error:
-        pytest.skip(f"no guest image: {error}")
-
-
 @pytest.fixture
 def windows(tmp_path: Path) -> Machine:
     """A made-up Windows whose distribution is never started."""
@@ -103,6 +92,17 @@ def wsl_windows(tmp_path: Path, linux_root: Path) -> Iterator[Machine]:
     yield machine
     machine.stop()
     assert "--shutdown" not in machine.calls()
+
+
+@pytest.fixture(scope="session")
+def guest_image(request: pytest.FixtureRequest) -> GuestImage:
+    """A small guest image, made once for as long as its recipe is the same."""
+    recipe = Recipe(size=4 << 30)
+    folder = request.config.cache.mkdir(f"guest-{recipe.digest()}")
+    try:
+        return make(recipe, folder / "guest.qcow2", lambda _line: None).image
+    except PlatformError as error:
+        pytest.skip(f"no guest image: {error}")
 
 
 def of_run(api: APIClient, token: str) -> list[str]:
