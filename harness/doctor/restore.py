@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.agent.inspection.facts import Files
+from harness.doctor import guests
 from harness.doctor.finding import Check, Facts, Seen, read
 from harness.doctor.fix import Step
 from harness.doctor.note import Change, Note, read_note, write_note
@@ -15,7 +16,7 @@ from harness.errors import HarnessError
 # that looks for its own notes below the cache folder, gives back, and returns one step for each thing that it did or
 # could not do; it may raise HarnessError. Each is called by every `doctor --restore`.
 Restorer = Callable[[Path], Iterable[Step]]
-RESTORERS: tuple[Restorer, ...] = ()
+RESTORERS: tuple[Restorer, ...] = (guests.returned,)
 
 NOTED = "doctor.changes"
 

@@ -1,7 +1,8 @@
 """The guest of one run: boots when it is needed, borrows its GPU, and is ended with the run.
 
 A GPU that a driver of the host holds is lent for one use at a time, since in the same run the host is measured with
-it too: the guest boots for each use and shuts down after it, and its disk keeps what is installed. Else it boots once.
+it too: the guest boots for each use and shuts down after it, and its disk keeps what is installed. Else it boots once,
+and is paused between two uses: even an idle guest takes CPU time from what is measured beside it.
 """
 
 from __future__ import annotations
@@ -64,14 +65,22 @@ class Guest:
 
     @contextmanager
     def up(self, say: Callable[[str], None]) -> Iterator[Running]:
-        """Boot the guest unless it runs. Raises PlatformError where it does not come up."""
+        """Boot the guest unless it runs, and let it go on. Raises PlatformError where it does not come up."""
         try:
             if self._running is None or not self._running.is_alive():
                 self._running = self._start(say)
+            self.resume()
             yield self._running
         finally:
             if self._loan is not None and (self._loan.borrowed or self._running is None):
                 self.down()
+            elif self._running is not None:
+                qemu.pause(self._running)
+
+    def resume(self) -> None:
+        """Let a paused guest go on."""
+        if self._running is not None:
+            qemu.resume(self._running)
 
     def down(self) -> None:
         """Shut the guest down, and give the GPU back."""

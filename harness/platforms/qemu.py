@@ -104,8 +104,21 @@ def boot(
     return Running(folder=folder, owner=owner, port=port, accelerator=accelerator, seconds=time.monotonic() - began)
 
 
+def pause(running: Running) -> None:
+    """Let the guest's CPUs and clocks stand still. Never raises: a guest that has ended needs no pause."""
+    with contextlib.suppress(PlatformError):
+        qmp.ask(running.folder, "stop")
+
+
+def resume(running: Running) -> None:
+    """Let the guest go on, if it was paused. Never raises."""
+    with contextlib.suppress(PlatformError):
+        qmp.ask(running.folder, "cont")
+
+
 def shut_down(running: Running, *, seconds: float = SHUTDOWN_SECONDS) -> None:
     """Let the guest shut down by itself, so that its disk is whole; end QEMU if it does not. Never raises."""
+    resume(running)
     for command, patience in (("system_powerdown", seconds), ("quit", END_SECONDS)):
         with contextlib.suppress(PlatformError):
             qmp.ask(running.folder, command)

@@ -76,12 +76,12 @@ def give_back(system: Sysfs, loan: Loan) -> list[str]:
 
 def reclaim(system: Sysfs, cache: Path) -> list[str]:
     """Give back what killed runs still hold; return what can't be. Their guests must have been ended before."""
-    problems = []
-    for note in sorted((cache / FOLDER).glob("*.json")):
-        loan = _orphaned(note)
-        if loan is not None:
-            problems += give_back(system, loan)
-    return problems
+    return [problem for loan in orphaned(cache) for problem in give_back(system, loan)]
+
+
+def orphaned(cache: Path) -> list[Loan]:
+    """Return what killed runs still hold."""
+    return list(filter(None, map(_orphaned, sorted((cache / FOLDER).glob("*.json")))))
 
 
 def _write_note(loan: Loan) -> None:

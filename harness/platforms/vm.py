@@ -10,7 +10,7 @@ from typing import Literal
 
 from harness.agent.inspection.facts import Fact
 from harness.agent.messages import Location
-from harness.errors import PlatformError
+from harness.errors import PlatformError, StackError
 from harness.matrix.model import Remote, Vm
 from harness.platforms.base import RUNNABLE, Availability, Ending, Job, Prepared
 from harness.platforms.guest import Guest
@@ -112,16 +112,23 @@ class VmPlatform:
 
     def close(self) -> None:
         """End the guest, remove its disk, give the GPU back."""
+        self._guest.resume()
         if self._inside is not None:
             self._inside.close()
         self._guest.discard()
 
     def _entered(self, running: Running) -> RemotePlatform:
         """Return the way into a running guest. One that has booted anew finds on its disk what was installed."""
-        if self._inside is None or self._running is not running:
-            self._inside, self._running = self._remote(running), running
+        if self._inside is not None and self._running is running:
+            return self._inside
+        if self._inside is not None:
+            self._inside.close()
+        self._inside, self._running = self._remote(running), running
+        try:
             for stack in self._stacks.values():
                 self._inside.prepare(stack, _unsaid)
+        except StackError as error:
+            raise PlatformError(error.problem, error.remedy) from error
         return self._inside
 
     def _remote(self, running: Running) -> RemotePlatform:

@@ -34,6 +34,7 @@ class FakeQemu:
     booted: list[Accelerator] = field(default_factory=list)
     fails: dict[str, PlatformError] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    paused: bool = False
 
     def boot(self, name: str, machine: Machine, accelerator: Accelerator, folder: Path) -> Running:
         self.booted.append(accelerator)
@@ -49,6 +50,12 @@ class FakeQemu:
                 process.kill()
                 process.wait()
 
+    def pause(self, running: Running) -> None:
+        self.paused = True
+
+    def resume(self, running: Running) -> None:
+        self.paused = False
+
     def running(self) -> int:
         return sum(process.poll() is None for process in self.processes)
 
@@ -57,7 +64,8 @@ class FakeQemu:
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeQemu]:
     made = FakeQemu()
     monkeypatch.setattr(qemu, "boot", made.boot)
-    monkeypatch.setattr(qemu, "shut_down", made.shut_down)
+    for name in ("shut_down", "pause", "resume"):
+        monkeypatch.setattr(qemu, name, getattr(made, name))
     monkeypatch.setattr(qemu, "version", lambda: "7.2.0")
     monkeypatch.setattr(vm_machine, "_make_overlay", lambda _name, _image, disk: disk.touch())
     monkeypatch.setattr(vm_machine, "FIRMWARE_VARIABLES", Path(__file__))
@@ -94,6 +102,8 @@ def test_a_guest_boots_once_and_ends_with_its_folder(tmp_path: Path, system: Pla
     for _ in range(2):
         with made.up(quiet) as running:
             assert running.is_alive()
+            assert not fake.paused
+        assert fake.paused, "an idle guest takes CPU time"
     assert fake.booted == ["kvm"]
     assert fake.running() == 1
     made.discard()

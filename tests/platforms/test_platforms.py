@@ -1,4 +1,4 @@
-"""From an entry of matrix.yaml to a platform; the platforms that this version only lists."""
+"""From an entry of matrix.yaml to a platform."""
 
 from __future__ import annotations
 

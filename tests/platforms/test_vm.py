@@ -133,6 +133,16 @@ def test_each_launch_is_a_fresh_process_in_the_guest(booted: VmPlatform, launchi
 
 
 @pytest.mark.slow
+def test_a_guest_that_is_not_used_stands_still(booted: VmPlatform, launching: Launching, folder: Path) -> None:
+    guest = folder / "scratch" / "run" / "guest"
+    seen: list[str] = []
+    job = launching.job(timeout=120, on_line=lambda _line: seen.append(qmp.ask(guest, "query-status")["status"]))
+    assert booted.launch(job).exit_code == 0
+    assert seen == ["running"]
+    assert qmp.ask(guest, "query-status")["status"] == "paused"
+
+
+@pytest.mark.slow
 def test_endings_are_told_apart(booted: VmPlatform, launching: Launching) -> None:
     assert booted.launch(seeded(launching.job(timeout=120), 5)).exit_code == 5
     assert booted.launch(seeded(launching.job(timeout=120), 11)).signal == signal.SIGSEGV
