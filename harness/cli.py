@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
     plan = _command(commands, "plan", _plan, "every cell, runnable or why not, and the expected time")
     _selecting(plan)
     plan.add_argument("--json", action="store_true", help="as JSON")
+    plan.add_argument(
+        "--boots", nargs="*", type=Path, metavar="BUNDLE", help="which boots to make, from these or those in results/"
+    )
+    plan.add_argument("--precision", type=_percent, metavar="2%", help="of --boots; default: the profile's, else 2%%")
+    _assuring(plan)
 
     run = _command(commands, "run", _run, "execute the matrix, leave a bundle")
     _selecting(run)
@@ -76,9 +82,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, metavar="N", help="of the random order (default: drawn, and recorded)")
     run.add_argument("--report", action="store_true", help="write the report afterwards, into reports/<run id>")
 
-    report = _command(commands, "report", _report, "write index.html and report.json of a bundle")
-    report.add_argument("bundles", nargs="*", type=Path, metavar="BUNDLE", help="default: the newest in results/")
+    report = _command(commands, "report", _report, "write index.html and report.json of a bundle, or of several")
+    report.add_argument(
+        "bundles", nargs="*", type=Path, metavar="BUNDLE", help="boots of one machine are merged; default: the newest"
+    )
     report.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: reports/<run id>")
+    _assuring(report)
 
     compare = _command(commands, "compare", _compare, "two bundles, or two platforms of one bundle")
     compare.add_argument("a", metavar="A", help="the baseline: a bundle, or a platform's name")
@@ -89,6 +98,11 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--fail-above", type=_percent, metavar="5%", help="exit 1 if a slowdown's whole interval lies above this"
     )
+
+    merge = _command(commands, "merge", _merge, "several boots of one machine into one bundle")
+    merge.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's folder or zip, or a merged one")
+    merge.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="a zip where it ends in .zip")
+    _assuring(merge)
 
     images = _command(commands, "images", _images, "build the container images that the matrix needs")
     _selecting(images)
@@ -113,6 +127,12 @@ def _command(
     command: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     command.set_defaults(command=function)
     return command
+
+
+def _assuring(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--same-machine", action="store_true", help="bundles without a GPU's UUID are of one machine: you know it"
+    )
 
 
 def _selecting(command: argparse.ArgumentParser) -> None:
@@ -162,6 +182,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     from harness.runner.prepare import assess
     from harness.runner.run import expectation
 
+    if arguments.boots is not None:
+        return _plan_boots(arguments)
     plan, work = _planned(arguments, "plan")
     found = assess(plan.cells, work)
     expected = expectation(())
@@ -174,11 +196,49 @@ def _plan(arguments: argparse.Namespace) -> int:
         {"cell": cell.id, "device": cell.device, "runnable": found[cell.id].runnable, "reason": found[cell.id].reason}
         for cell in plan.cells
     ]
-    record = {"profile": plan.profile_name, "cells": rows, "expected_seconds": {"least": least, "most": most}}
+    parts = _parts(arguments)
+    seconds = {"least": least, "most": most}
+    record = {"profile": plan.profile_name, "cells": rows, "expected_seconds": seconds, "boots": parts}
     if arguments.json:
         print(json.dumps(record, indent=2, ensure_ascii=False))
     else:
         _print_plan(plan.profile_name, rows, least, most)
+        _print_parts(parts)
+    return 0
+
+
+def _parts(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    """Return system → the selected platforms that its boots measure, where the matrix needs several systems."""
+    from harness.matrix.load import load
+    from harness.platforms.reach import parts
+
+    matrix = load(arguments.matrix)
+    cells = _selection(arguments).plan(matrix).cells
+    return parts(matrix.platforms, dict.fromkeys(cell.platform for cell in cells))
+
+
+def _print_parts(parts: dict[str, tuple[str, ...]]) -> None:
+    here = {"win32": "windows"}.get(sys.platform, sys.platform)
+    for system, names in parts.items():
+        print(f"{'this boot, of' if system == here else 'a boot of'} {system}, measures: {', '.join(names)}")
+    if parts:
+        print("`plan --boots` proposes how often to boot each; `report` takes all their bundles together")
+
+
+def _plan_boots(arguments: argparse.Namespace) -> int:
+    from random import SystemRandom
+
+    from harness.boots import known_boots, propose
+    from harness.matrix.load import load
+
+    parts = _parts(arguments)
+    if not parts:
+        raise UsageError("plan --boots: one system reaches all the platforms selected", "There is nothing to boot")
+    profile = _selection(arguments).plan(load(arguments.matrix)).profile
+    precision = arguments.precision or profile.precision or 0.02
+    with known_boots(arguments.boots, RESULTS, same=arguments.same_machine) as bundle:
+        proposal = propose(parts, bundle, precision, SystemRandom())
+    print(json.dumps(asdict(proposal), indent=2, ensure_ascii=False) if arguments.json else "\n".join(proposal.lines()))
     return 0
 
 
@@ -261,17 +321,17 @@ def _settled(run: Run) -> Callable[[Sequence[Cell], int], bool]:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from harness.results.bundle import read_manifest
+    from harness.report.build import name_of
 
     bundles = arguments.bundles or [_newest(RESULTS)]
-    _write_report(bundles, arguments.output or REPORTS / read_manifest(bundles[0]).run_id)
+    _write_report(bundles, arguments.output or REPORTS / name_of(bundles), same=arguments.same_machine)
     return 0
 
 
-def _write_report(bundles: Sequence[Path], output: Path) -> None:
+def _write_report(bundles: Sequence[Path], output: Path, *, same: bool = False) -> None:
     from harness.report.build import build
 
-    print(f"report: {build(bundles, output)}")
+    print(f"report: {build(bundles, output, same=same)}")
 
 
 def _newest(results: Path) -> Path:
@@ -299,6 +359,13 @@ def _compare(arguments: argparse.Namespace) -> int:
     for each in above:
         print(f"above {arguments.fail_above:.1%}: {each.task} {each.metric}", file=sys.stderr)
     return 1 if above else 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from harness.results.merge import merge
+
+    print(f"bundle: {merge(arguments.bundles, arguments.output, same=arguments.same_machine)}")
+    return 0
 
 
 def _images(arguments: argparse.Namespace) -> int:

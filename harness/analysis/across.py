@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
+from harness.analysis.boots import NO_VARIANCE, boots
 from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
 from harness.analysis.confounders import CONTROL, judge_control
-from harness.analysis.estimate import LEVEL, Estimate, Values, geometric_mean, verdict
+from harness.analysis.estimate import Estimate, Values, geometric_mean, unpaired, verdict
 from harness.analysis.frame import dims_of, frame, medians
+from harness.analysis.matching import Task, disagreements, terms
 from harness.analysis.model import Comparison
-from harness.analysis.pairing import Quantity, arms
+from harness.analysis.pairing import Blocks, arms, by_boot
 from harness.errors import UsageError
 from harness.results.bundle import Bundle, read
 
 TWO_RUNS = "two runs, not interleaved: drift between them is not part of the interval"
-TWO_BOOTS = "one boot a side: between-boot variance not estimated, so there is no interval"
 
 
 def compare_platforms(path: Path, a: str, b: str, *, metric: str = "*") -> tuple[Comparison, ...]:
@@ -48,23 +46,20 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     before, after = read(a), read(b)
     one, other = (arms(medians(frame([bundle]))) for bundle in (before, after))
     level = max(map(interval_level, (before.manifest, after.manifest)))  # that of the run which looked more often
-    same_boot = before.manifest.boot_id == after.manifest.boot_id
-
-    def estimated(quantity: Quantity, ours: Values, theirs: Values) -> Estimate:
-        estimate = unpaired(ours, theirs, quantity, level)
-        return estimate if same_boot else replace(estimate, low=None, high=None)
-
     found = [
-        (platform, quantity, estimated(quantity, _values(one[platform][quantity]), _values(values)))
-        for platform in sorted(one.keys() & other.keys())
-        if platform in before.manifest.platforms
-        for quantity, values in sorted(other[platform].items())
+        (platform, quantity, *_sides(before, after, one[platform][quantity], blocks))
+        for platform in sorted(one.keys() & other.keys() & before.manifest.platforms.keys())
+        for quantity, blocks in sorted(other[platform].items())
         if quantity in one[platform] and quantity.metric not in DESCRIPTIVE
     ]
-    controls = [estimate for _, quantity, estimate in found if quantity.task.partition("[")[0] == CONTROL]
+    estimates = [unpaired(ours, theirs, better=each.better, level=level) for _, each, ours, theirs in found]
+    controls = [
+        estimate
+        for (_, quantity, _, _), estimate in zip(found, estimates, strict=True)
+        if quantity.task.partition("[")[0] == CONTROL
+    ]
     control = judge_control(controls)
     unlike = _differences(before, after)
-    boots = TWO_RUNS if same_boot else TWO_BOOTS
     return tuple(
         Comparison(
             task=quantity.task,
@@ -79,35 +74,18 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
             ci95=estimate.interval,
             verdict=verdict(estimate, None),
             blocks=estimate.blocks,
+            boots=(_count(before), _count(after)),
             paired=False,
             noise_floor=None,
             mde=None,
-            comparable=control.comparable and (quantity.task, quantity.stack) not in unlike,
-            confounders=(*control.remarks, *unlike.get((quantity.task, quantity.stack), ()), boots),
-            baseline_value=geometric_mean(_values(one[platform][quantity])),
-            platform_value=geometric_mean(_values(other[platform][quantity])),
+            comparable=control.comparable and not unlike[quantity.task, quantity.stack],
+            confounders=(*control.remarks, *unlike[quantity.task, quantity.stack], *_remarks(before, after, estimate)),
+            baseline_value=geometric_mean(ours),
+            platform_value=geometric_mean(theirs),
         )
-        for platform, quantity, estimate in found
+        for (platform, quantity, ours, theirs), estimate in zip(found, estimates, strict=True)
         if fnmatchcase(quantity.metric, metric)
     )
-
-
-def unpaired(baseline: Values, platform: Values, quantity: Quantity, level: float = LEVEL) -> Estimate:
-    """Estimate the cost ratio from independent values: Welch's t on logs (scipy.stats.ttest_ind, equal_var=False).
-
-    `blocks` is the smaller of the two counts; `spread` the root of the summed variances, as of a difference.
-    """
-    sign = -1.0 if quantity.better == "higher" else 1.0
-    ours, theirs = sign * np.log(baseline), sign * np.log(platform)
-    mean = float(theirs.mean() - ours.mean())
-    blocks = min(len(ours), len(theirs))
-    if blocks < 2:
-        return Estimate(log_ratio=mean, low=None, high=None, spread=None, blocks=blocks)
-    spread = math.sqrt(float(ours.var(ddof=1) + theirs.var(ddof=1)))
-    if spread == 0.0:  # scipy has no interval without variance
-        return Estimate(log_ratio=mean, low=mean, high=mean, spread=0.0, blocks=blocks)
-    interval = stats.ttest_ind(theirs, ours, equal_var=False).confidence_interval(level)
-    return Estimate(log_ratio=mean, low=float(interval.low), high=float(interval.high), spread=spread, blocks=blocks)
 
 
 def regressions(found: Sequence[Comparison], above: float) -> tuple[Comparison, ...]:
@@ -115,24 +93,31 @@ def regressions(found: Sequence[Comparison], above: float) -> tuple[Comparison, 
     return tuple(each for each in found if each.comparable and each.ci95[0] is not None and each.ci95[0] > 1 + above)
 
 
-def _values(blocks: Mapping[int, float]) -> Values:
-    return np.array(list(blocks.values()))
+def _together(before: Bundle, after: Bundle) -> bool:
+    """Whether both were measured in one boot that is known, so that their blocks are replicates of the same thing."""
+    ids = {origin.boot_id for bundle in (before, after) for origin in bundle.manifest.origins}
+    return len(ids) == 1 and "" not in ids
 
 
-def _differences(before: Bundle, after: Bundle) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Return (task, stack) → what makes it another measurement."""
-    return {key: lines for key, lines in _unlike(before, after) if lines}
+def _sides(before: Bundle, after: Bundle, old: Blocks, new: Blocks) -> tuple[Values, Values]:
+    """Return the replicates of both sides: the blocks of one boot, else one value a boot."""
+    if _together(before, after):
+        return np.array(list(old.values())), np.array(list(new.values()))
+    ours, theirs = by_boot(old, boots(before)), by_boot(new, boots(after))
+    return np.array(list(ours.values())), np.array(list(theirs.values()))
 
 
-def _unlike(before: Bundle, after: Bundle) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
-    old = {(result.task, result.stack): result.params for result in before.invocations}
-    for key, params in {(result.task, result.stack): result.params for result in after.invocations}.items():
-        lines = [
-            f"{name}: {old[key].get(name, 'default')} before, {params.get(name, 'default')} after"
-            for name in sorted({*params, *old.get(key, {})})
-            if key in old and old[key].get(name) != params.get(name)
-        ]
-        locks = [bundle.manifest.stacks.get(key[1], {}).get("lock_sha256", "") for bundle in (before, after)]
-        if locks[0] != locks[1]:
-            lines.append(f"lock file of stack {key[1]}: {locks[0][:12]} before, {locks[1][:12]} after")
-        yield key, tuple(lines)
+def _remarks(before: Bundle, after: Bundle, estimate: Estimate) -> tuple[str, ...]:
+    if _together(before, after):
+        return (TWO_RUNS,)
+    return (NO_VARIANCE,) if estimate.low is None else ()
+
+
+def _count(bundle: Bundle) -> int:
+    return len(set(boots(bundle).values()))
+
+
+def _differences(before: Bundle, after: Bundle) -> dict[Task, tuple[str, ...]]:
+    """Return what makes a task on a stack another measurement in the second bundle."""
+    old, new = (terms(bundle.invocations, bundle.manifest) for bundle in (before, after))
+    return {task: disagreements({"before": old.get(task, new[task]), "after": new[task]}) for task in new}

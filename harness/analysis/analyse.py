@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.agent.messages import CellResult
+from harness.analysis.boots import boot_warnings
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
 from harness.analysis.compare import compare_medians
@@ -33,7 +34,12 @@ def analyse(bundle: Bundle) -> Analysis:
         capabilities=capabilities(bundle),
         distributions=distributions(table),
         differences=differences(environments(bundle.manifest)),
-        warnings=(*_warnings(samples, plan), *unusable(table), *_reported(bundle.invocations)),
+        warnings=(
+            *_warnings(samples, plan),
+            *boot_warnings(bundle.manifest),
+            *unusable(table),
+            *_reported(bundle.invocations),
+        ),
     )
 
 

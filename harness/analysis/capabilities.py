@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from harness.agent.messages import CellResult
+from harness.analysis.boots import elsewhere
 from harness.analysis.model import Capability
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle
@@ -17,15 +18,17 @@ def capabilities(bundle: Bundle) -> tuple[Capability, ...]:
     """Return one row for each unavailable platform, and for each platform, stack, task and status that is not ok.
 
     Both arms of the baseline and all blocks of a cell share a row; its reason is the first one given, and says in
-    how many blocks it was so where others went well. Cells of an unavailable platform are in the platform's row.
+    how many blocks it was so where others went well. Cells of an unavailable platform are in the platform's row. What
+    one boot lacks and another system's boot has is no gap.
     """
     records = bundle.manifest.platforms
     gone = {name: record.reason for name, record in sorted(records.items()) if not record.available}
     rows = [_row(name, PLATFORM, "unavailable", reason) for name, reason in gone.items()]
     cells: dict[tuple[str, str], list[CellResult]] = defaultdict(list)
+    numbers, skipped = bundle.boots(), elsewhere(bundle.manifest)
     for result in bundle.invocations:
         platform = result.platform.removesuffix(SECOND_ARM)
-        if platform not in gone:
+        if platform not in gone and (numbers[result.block], platform) not in skipped:
             cells[platform, f"{result.stack}/{result.task}"].append(result)
     for (platform, what), results in sorted(cells.items()):
         rows.extend(_of_cell(platform, what, results))

@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from harness.agent.messages import CellResult
+from harness.analysis.boots import NO_VARIANCE, apart, boots
 from harness.analysis.confounders import CONTROL, Control, SoftwareDifferences, judge_control
-from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, verdict
+from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, unpaired, verdict
 from harness.analysis.frame import frame, frame_of, medians
+from harness.analysis.matching import Matching
 from harness.analysis.model import Comparison
 from harness.analysis.pairing import Pair, arms, pairs
 from harness.results.bundle import Bundle, Manifest, read
@@ -34,7 +36,9 @@ ONCE_AN_INVOCATION = frozenset(
 def compare(bundle: Bundle) -> tuple[Comparison, ...]:
     """Compare every platform of a bundle with its baseline, quantity by quantity.
 
-    All platforms of one bundle are interleaved in blocks, so differences are paired by block (`paired` is true).
+    All platforms of one run are interleaved in blocks, so differences are paired by block (`paired` is true). In a
+    merged bundle the boots are the replicates, as `harness.analysis.boots` says; what no boot had together is not
+    paired.
     The baseline's value is that of its first arm alone: averaging both arms would give the baseline less noise
     than the platform has, and tie the noise floor (second arm against first) to the ratio it is to judge.
     """
@@ -44,10 +48,12 @@ def compare(bundle: Bundle) -> tuple[Comparison, ...]:
 def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple[Comparison, ...]:
     """As `compare`, with the bundle's medians (`harness.analysis.frame.medians`) and any platform as baseline."""
     level = interval_level(bundle.manifest)
-    found = [pair for pair in pairs(arms(table), baseline) if pair.quantity.metric not in DESCRIPTIVE]
+    arranged, boot_of = arms(table), boots(bundle)
+    every = (*pairs(arranged, baseline, boot_of), *apart(arranged, baseline, boot_of))
+    found = [pair for pair in every if pair.quantity.metric not in DESCRIPTIVE]
     estimates = [estimated(pair, level) for pair in found]
     controls = _controls(found, estimates)
-    software = SoftwareDifferences(bundle)
+    software, matching = SoftwareDifferences(bundle), Matching(bundle)
     return tuple(
         _comparison(
             pair,
@@ -55,6 +61,7 @@ def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple
             baseline=baseline,
             level=level,
             control=controls[pair.platform],
+            unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
             software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
         )
         for pair, estimate in zip(found, estimates, strict=True)
@@ -108,7 +115,8 @@ def settled(
 
 def estimated(pair: Pair, level: float) -> Estimate:
     """Estimate a pair's cost ratio."""
-    return paired(pair.baseline, pair.values, better=pair.quantity.better, level=level)
+    estimate = paired if pair.paired else unpaired
+    return estimate(pair.baseline, pair.values, better=pair.quantity.better, level=level)
 
 
 def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str, Control]:
@@ -121,7 +129,14 @@ def _controls(found: Sequence[Pair], estimates: Sequence[Estimate]) -> dict[str,
 
 
 def _comparison(
-    pair: Pair, estimate: Estimate, *, baseline: str, level: float, control: Control, software: tuple[str, ...]
+    pair: Pair,
+    estimate: Estimate,
+    *,
+    baseline: str,
+    level: float,
+    control: Control,
+    unlike: tuple[str, ...],
+    software: tuple[str, ...],
 ) -> Comparison:
     noise = _noise(pair, level)
     floor = math.expm1(abs(noise.log_ratio)) if noise else None
@@ -138,16 +153,21 @@ def _comparison(
         slowdown=estimate.ratio,
         ci95=estimate.interval,
         verdict=verdict(estimate, floor),
-        blocks=estimate.blocks,
-        paired=True,
+        blocks=pair.blocks,
+        boots=pair.boots,
+        paired=pair.paired,
         noise_floor=floor,
         mde=minimal_effect(estimate, level),
-        comparable=control.comparable,
-        confounders=(*control.remarks, *_noise_remarks(noise), *software),
+        comparable=control.comparable and not unlike,
+        confounders=(*control.remarks, *unlike, *_boot_remarks(pair), *_noise_remarks(noise), *software),
         baseline_value=geometric_mean(pair.baseline),
         platform_value=geometric_mean(pair.values),
         noise_ci95=noise.interval if noise else (None, None),
     )
+
+
+def _boot_remarks(pair: Pair) -> tuple[str, ...]:
+    return () if pair.paired or min(pair.boots) > 1 else (NO_VARIANCE,)
 
 
 def _noise(pair: Pair, level: float) -> Estimate | None:

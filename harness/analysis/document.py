@@ -11,7 +11,8 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
      "run": {"id": "synthetic", "created": "2026-01-01T00:00:00Z", "seed": 1, "profile": "quick",
              "tool_version": "0.1.0", "boot_id": "…", "fingerprint": "<sha256 of the journal>", "blocks": 8,
              "invocations": 120, "samples": 6000, "seconds": 913.2, "precision": 0.02, "looks": 4,
-             "interval_level": 0.9875, "host": {"system.name": "Linux", …}, "gpus": [{"uuid": …, "name": …}]},
+             "interval_level": 0.9875, "boots": [{"number": 1, "run_id": "synthetic", "system": "linux", …}],
+             "host": {"system.name": "Linux", …}, "gpus": [{"uuid": …, "name": …}]},
      "baseline": "native",
      "platforms": ["native", "docker"],
      "platform_records": {"docker": {"kind": "container", "available": true, "reason": ""}, …},
@@ -25,7 +26,7 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                       "ci95": [1.012, 1.05], "verdict": "slower", "blocks": 8, "paired": true,
                       "noise_floor": 0.004, "noise_ci95": [0.98, 1.012], "mde": 0.021, "comparable": true,
                       "confounders": ["python: 3.11.2 on native, 3.11.9 on docker"],
-                      "baseline_value": 0.0101, "platform_value": 0.0104}],
+                      "baseline_value": 0.0101, "platform_value": 0.0104, "boots": [1, 1]}],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80}],
      "attribution": [],
@@ -41,10 +42,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, TypedDict, cast
 
+from harness.analysis.boots import boot_environments, deviations
 from harness.analysis.compare import interval_level, looks
 from harness.analysis.confounders import environments, flat
 from harness.analysis.model import Analysis, Comparison
-from harness.results.bundle import Bundle, PlatformRecord
+from harness.results.bundle import Bundle, Origin, PlatformRecord
+from harness.results.machine import system
 
 SCHEMA = 1
 HEADLINE_METRIC = "step_seconds"
@@ -75,6 +78,7 @@ class ComparisonRecord(TypedDict):
     confounders: list[str]
     baseline_value: float  # geometric mean over blocks of per-invocation medians, in `unit`
     platform_value: float
+    boots: list[int]  # of the baseline, of the platform; of several, the boot is the replicate
 
 
 class DistributionRecord(TypedDict):
@@ -126,6 +130,22 @@ class PlatformSummary(TypedDict):
     reason: str
 
 
+class BootSummary(TypedDict):
+    """One run of those behind a merged bundle; `differs` holds what it alone says of a platform's environment."""
+
+    number: int  # as the journal counts them, from 1
+    run_id: str
+    boot_id: str
+    created: str  # RFC 3339
+    system: str  # linux, windows, …
+    seed: int
+    tool_version: str
+    blocks: int
+    platforms: list[str]  # those available, as this document calls them
+    differs: dict[str, dict[str, str]]  # platform → key → value, where it is not that of `environments`
+    gpus: list[dict[str, Any]]
+
+
 class RunRecord(TypedDict):
     """Where the numbers come from."""
 
@@ -143,6 +163,7 @@ class RunRecord(TypedDict):
     precision: float | None
     looks: int  # how often the sequential design may look; 1 = not sequential
     interval_level: float  # of each `ci95`: 1 - 0.05/looks, so that all looks together keep 95%
+    boots: list[BootSummary]  # one for each run of a merged bundle; one alone for a run's own
     host: dict[str, str]  # flat inspection of the host
     gpus: list[dict[str, Any]]
 
@@ -224,8 +245,26 @@ def _run(bundle: Bundle) -> RunRecord:
         "precision": plan.precision,
         "looks": looks(manifest),
         "interval_level": interval_level(manifest),
+        "boots": [_boot(number, origin, bundle) for number, origin in enumerate(manifest.origins, start=1)],
         "host": flat(manifest.host),
         "gpus": manifest.gpus,
+    }
+
+
+def _boot(number: int, origin: Origin, bundle: Bundle) -> BootSummary:
+    shown, own = environments(bundle.manifest), boot_environments(origin)
+    return {
+        "number": number,
+        "run_id": origin.run_id,
+        "boot_id": origin.boot_id,
+        "created": origin.created,
+        "system": system(origin),
+        "seed": origin.seed,
+        "tool_version": origin.tool_version,
+        "blocks": sum(boot == number for boot in bundle.boots().values()),
+        "platforms": sorted(own),
+        "differs": {name: found for name in sorted(own) if (found := deviations(own[name], shown.get(name, {})))},
+        "gpus": origin.gpus,
     }
 
 

@@ -1,7 +1,8 @@
-"""One ratio with its interval: paired t on log differences of per-invocation medians.
+"""One ratio with its interval: t on the logs of replicates, paired where the two sides share them, else Welch's.
 
-The invocation is the unit of replication. In simulation, t on the logs of per-invocation medians covers 0.94 to 0.97
-at a nominal 0.95, while pooling the samples of several invocations covers 0.6 (design, Statistics).
+Within one boot the invocation is the replicate. In simulation, t on the logs of per-invocation medians covers 0.94 to
+0.97 at a nominal 0.95, while pooling the samples of several invocations covers 0.6 (design, Statistics). Over several
+boots the boot is (`harness.analysis.boots`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _LARGEST_LOG = 700.0  # exp of more overflows a double
 class Estimate:
     """A cost ratio on the log scale.
 
-    The interval is None with fewer than two blocks. `spread` is the standard deviation of the log differences.
+    The interval is None with fewer than two replicates, which `blocks` counts (of an unpaired estimate the smaller
+    side's). `spread` is the standard deviation of the log differences, of an unpaired estimate that of the difference
+    of one replicate a side. `freedom` are Welch's degrees of freedom, None for a paired estimate.
     """
 
     log_ratio: float
@@ -40,6 +43,7 @@ class Estimate:
     high: float | None
     spread: float | None
     blocks: int
+    freedom: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -74,6 +78,20 @@ def paired(baseline: Values, platform: Values, *, better: Better = "lower", leve
     return Estimate(log_ratio=mean, low=mean - half, high=mean + half, spread=spread, blocks=blocks)
 
 
+def unpaired(baseline: Values, platform: Values, *, better: Better = "lower", level: float = LEVEL) -> Estimate:
+    """Estimate the cost ratio from independent values: Welch's t on logs (scipy.stats.ttest_ind, equal_var=False)."""
+    ours, theirs = _costs(baseline, better), _costs(platform, better)
+    mean, blocks = float(theirs.mean() - ours.mean()), min(len(ours), len(theirs))
+    if blocks < 2:
+        return Estimate(log_ratio=mean, low=None, high=None, spread=None, blocks=blocks)
+    spread = math.sqrt(float(ours.var(ddof=1) + theirs.var(ddof=1)))
+    if spread == 0.0:  # scipy has no interval without variance
+        return Estimate(log_ratio=mean, low=mean, high=mean, spread=0.0, blocks=blocks)
+    test = stats.ttest_ind(theirs, ours, equal_var=False)
+    low, high = map(float, test.confidence_interval(level))
+    return Estimate(log_ratio=mean, low=low, high=high, spread=spread, blocks=blocks, freedom=float(test.df))
+
+
 def geometric_mean(values: Values) -> float:
     """Return the geometric mean of values above 0."""
     return _exp(float(np.log(values).mean()))
@@ -100,10 +118,14 @@ def verdict(estimate: Estimate, noise_floor: float | None) -> Verdict:
 
 
 def minimal_effect(estimate: Estimate, level: float = LEVEL) -> float | None:
-    """Return the smallest relative slowdown that this many blocks detect at power 80%, two-sided at 1 - level.
+    """Return the smallest relative slowdown that this many replicates detect at power 80%, two-sided at 1 - level.
 
-    From the paired t test's power function (Cohen's d times the spread); None with fewer than three blocks.
+    From the paired t test's power function (Cohen's d times the spread); of an unpaired estimate (t of the level + t
+    of the power) times the standard error, at Welch's degrees of freedom (Bloom, "Minimum Detectable Effects",
+    Evaluation Review 19, 1995). None with fewer than three replicates.
     """
+    if estimate.freedom is not None:
+        return _welch_effect(estimate, estimate.freedom, level)
     effect = _detectable(estimate.blocks, level)
     if effect is None or estimate.spread is None:
         return None
@@ -121,6 +143,14 @@ def _detectable(blocks: int, level: float) -> float | None:
         effect = float(np.squeeze(test.solve_power(nobs=blocks, alpha=alpha, power=POWER)))
         reached = float(test.power(effect, blocks, alpha))
     return effect if abs(reached - POWER) < 0.01 else None
+
+
+def _welch_effect(estimate: Estimate, freedom: float, level: float) -> float | None:
+    if estimate.blocks < 3 or estimate.low is None or estimate.high is None:
+        return None
+    critical = float(stats.t.ppf(0.5 + level / 2, freedom))
+    error = (estimate.high - estimate.low) / 2 / critical  # standard error of the difference of the means
+    return _exp((critical + float(stats.t.ppf(POWER, freedom))) * error) - 1.0
 
 
 def _costs(values: Values, better: Better) -> Values:

@@ -6,7 +6,7 @@ Columns are built as whole arrays; a text that repeats is a categorical. A *seri
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,7 @@ def frame(bundles: Iterable[Bundle]) -> pd.DataFrame:
     `platform` is the arm's name (`native@2`), `dims` the text of `dims_text`, `index` counts from 0 in the order
     measured, `warmup` says whether the sample is warm-up, `series` numbers the (invocation, metric) pairs.
     """
-    return _framed(
-        (bundle.manifest.run_id, bundle.manifest.boot_id, result) for bundle in bundles for result in bundle.invocations
-    )
+    return _framed(_placed(bundles))
 
 
 def frame_of(invocations: Iterable[CellResult]) -> pd.DataFrame:
@@ -62,6 +60,15 @@ def medians(samples: pd.DataFrame) -> pd.DataFrame:
 def unsteady(samples: pd.DataFrame) -> int:
     """Return how many series have warm-up samples only: they are left out of the medians, and reported."""
     return int(samples.groupby("series")["warmup"].all().sum()) if len(samples) else 0
+
+
+def _placed(bundles: Iterable[Bundle]) -> Iterator[tuple[str, str, CellResult]]:
+    """Yield the run and the boot of every invocation: of a merged bundle, those of the run that it came from."""
+    for bundle in bundles:
+        origins, numbers = bundle.manifest.origins, bundle.boots()
+        for result in bundle.invocations:
+            origin = origins[numbers[result.block] - 1]
+            yield origin.run_id, origin.boot_id, result
 
 
 def _framed(results: Iterable[tuple[str, str, CellResult]]) -> pd.DataFrame:

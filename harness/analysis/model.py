@@ -39,6 +39,7 @@ class Comparison:
     baseline_value: float = 0.0  # geometric mean over blocks of the per-invocation medians, in `unit`
     platform_value: float = 0.0
     noise_ci95: tuple[float | None, float | None] = (None, None)  # the A/A ratio's interval
+    boots: tuple[int, int] = (1, 1)  # of the baseline and of the platform; of several, the boot is the replicate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from harness.agent.messages import Better
-from harness.analysis.estimate import Values
+from harness.analysis.estimate import Values, geometric_mean
 from harness.analysis.frame import dims_of, dims_text
 from harness.matrix.cells import SECOND_ARM
 
@@ -33,11 +33,17 @@ class Quantity(NamedTuple):
 
 Blocks = Mapping[int, float]  # block → median
 Arms = Mapping[str, Mapping[Quantity, Blocks]]  # arm's name → …
+BootOf = Mapping[int, str]  # block → what tells its boot from others; a block that is not there is of one common boot
+ONE_BOOT: BootOf = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """The values of one quantity in the blocks that both sides have, and of the baseline's two arms (A/A)."""
+    """The values of one quantity on two platforms, and on the baseline's two arms (A/A), as they are estimated.
+
+    Interleaved platforms have the values of the blocks that both sides have; of several boots, one value a boot. Those
+    that no boot reached together have one value a boot, and are not `paired`.
+    """
 
     platform: str
     quantity: Quantity
@@ -46,6 +52,9 @@ class Pair:
     values: Values
     first_arm: Values
     second_arm: Values
+    blocks: int  # behind the values; of a pair that is not paired the smaller side's
+    boots: tuple[int, int]  # the baseline's, the platform's
+    paired: bool = True
 
 
 def arms(medians: pd.DataFrame) -> Arms:
@@ -70,7 +79,7 @@ def unusable(medians: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def pairs(table: Arms, baseline: str) -> Iterator[Pair]:
+def pairs(table: Arms, baseline: str, boot_of: BootOf = ONE_BOOT) -> Iterator[Pair]:
     """Yield every quantity of every other platform for which the baseline has a block in common."""
     second = table.get(baseline + SECOND_ARM, {})
     first = table.get(baseline, {})
@@ -79,16 +88,38 @@ def pairs(table: Arms, baseline: str) -> Iterator[Pair]:
             other = counterpart(quantity, first)
             common = sorted(values.keys() & first.get(other, {}).keys())
             if common:
-                aa = sorted(first[other].keys() & second.get(other, {}).keys())
+                ours, theirs = shared(first[other], values, boot_of)
+                first_arm, second_arm = shared(first[other], second.get(other, {}), boot_of)
+                number = len({boot_of.get(block) for block in common})
                 yield Pair(
                     platform=platform,
                     quantity=quantity,
-                    dims=_dims(quantity, other),
-                    baseline=_pick(first[other], common),
-                    values=_pick(values, common),
-                    first_arm=_pick(first[other], aa),
-                    second_arm=_pick(second.get(other, {}), aa),
+                    dims=pair_dims(quantity, other),
+                    baseline=ours,
+                    values=theirs,
+                    first_arm=first_arm,
+                    second_arm=second_arm,
+                    blocks=len(common),
+                    boots=(number, number),
                 )
+
+
+def shared(ours: Blocks, theirs: Blocks, boot_of: BootOf) -> tuple[Values, Values]:
+    """Return both sides' values of the blocks that they share; where those are of several boots, one value a boot."""
+    blocks = sorted(ours.keys() & theirs.keys())
+    sides = [{block: side[block] for block in blocks} for side in (ours, theirs)]
+    if len({boot_of.get(block) for block in blocks}) > 1:
+        one, other = (by_boot(side, boot_of) for side in sides)
+        return np.array(list(one.values())), np.array(list(other.values()))
+    return np.array(list(sides[0].values())), np.array(list(sides[1].values()))
+
+
+def by_boot(values: Blocks, boot_of: BootOf) -> dict[str, float]:
+    """Return boot → geometric mean over its blocks, in the order of the blocks: the mean of logs, as a value."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for block in sorted(values):
+        groups[boot_of.get(block, "")].append(values[block])
+    return {boot: geometric_mean(np.array(group)) for boot, group in groups.items()}
 
 
 def counterpart(quantity: Quantity, baseline: Mapping[Quantity, Blocks]) -> Quantity:
@@ -103,13 +134,10 @@ def counterpart(quantity: Quantity, baseline: Mapping[Quantity, Blocks]) -> Quan
     return quantity._replace(dims=dims_text({**dims, "location": HOST_LOCATION}))
 
 
-def _dims(quantity: Quantity, other: Quantity) -> Mapping[str, object]:
+def pair_dims(quantity: Quantity, other: Quantity) -> Mapping[str, object]:
+    """Return the dims of a comparison of a quantity with `other` of the baseline."""
     dims = dims_of(quantity.dims)
     return dims if quantity == other else {**dims, BASELINE_LOCATION: HOST_LOCATION}
-
-
-def _pick(values: Blocks, blocks: list[int]) -> Values:
-    return np.array([values[block] for block in blocks])
 
 
 def _usable(medians: pd.DataFrame) -> pd.Series[bool]:

@@ -1,4 +1,4 @@
-"""A bundle's report: report.json and one page beside it that needs nothing else, neither files nor a network."""
+"""A report: report.json and one page beside it that needs nothing else, neither files nor a network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import base64
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -17,29 +18,50 @@ from markupsafe import Markup
 from harness.agent.messages import write_json
 from harness.analysis.analyse import analyse
 from harness.analysis.document import Document, report_json
-from harness.errors import ResultsError, UsageError
+from harness.errors import ResultsError
 from harness.report.context import Assets
 from harness.report.format import FILTERS
 from harness.report.page import page
-from harness.results.bundle import read
+from harness.report.side_by_side import machines_json, side_by_side
+from harness.results.bundle import read_manifest
+from harness.results.merge import by_machine, merged, merged_id
 
 INDEX = "index.html"
 DOCUMENT = "report.json"
 
 
-def build(bundles: Sequence[Path], out: Path) -> Path:
-    """Analyse a bundle and write its report into the folder `out`; return the page's path.
+def build(bundles: Sequence[Path], out: Path, *, same: bool = False) -> Path:
+    """Analyse bundles and write their report into the folder `out`; return the page's path.
 
-    Raises BundleError for what is no bundle, UsageError for several (merging comes later), and ResultsError where the
-    report cannot be written. A page that was there is replaced whole or stays as it was.
+    Boots of one machine are merged and reported as one. Different machines are set side by side: a report each, in a
+    folder of its own below `out`, and a page that leads to them. `same` is the user's word that bundles without a GPU
+    are of one machine. Raises BundleError for what is no bundle or there twice, and ResultsError where the report
+    cannot be written. A page that was there is replaced whole or stays as it was.
     """
-    if len(bundles) != 1:
-        raise UsageError(
-            f"a report is made of one bundle, not of {len(bundles)}", "Make one report for each; merging comes later."
-        )
-    bundle = read(bundles[0])
-    document = report_json(analyse(bundle), bundle)
-    html = render(document)
+    groups = by_machine(bundles, same=same)
+    if len(groups) == 1:
+        return _write(out, *_analysed(groups[0], same=same))
+    documents = {name_of(group): _analysed(group, same=same) for group in groups}
+    for name, (document, html) in documents.items():
+        _write(out / name, document, html)
+    machines = side_by_side({name: document for name, (document, _) in documents.items()}, assets())
+    html = environment().get_template("machines.html.j2").render(page=machines)
+    return _write(out, machines_json(machines), html)
+
+
+def name_of(bundles: Sequence[Path]) -> str:
+    """Return what the report of these bundles is called: by the run, or by all of them."""
+    found = [read_manifest(path) for path in bundles]
+    return found[0].run_id if len(found) == 1 else merged_id([origin for each in found for origin in each.origins])
+
+
+def _analysed(bundles: Sequence[Path], *, same: bool) -> tuple[Document, str]:
+    with merged(bundles, same=same) as bundle:
+        document = report_json(analyse(bundle), bundle)
+    return document, render(document)
+
+
+def _write(out: Path, document: Mapping[str, Any], html: str) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / DOCUMENT, document)

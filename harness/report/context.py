@@ -38,6 +38,20 @@ class Subject:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Boot:
+    """One run of those that a merged bundle holds."""
+
+    number: int
+    run_id: str
+    boot_id: str
+    created: str  # RFC 3339
+    system: str
+    seed: int
+    blocks: int
+    platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Where the numbers come from."""
 
@@ -55,6 +69,7 @@ class Run:
     precision: float | None
     fingerprint: str
     boot_id: str
+    boots: tuple[Boot, ...]  # one of a run's own bundle
     run_command: str
     report_command: str
 
@@ -88,6 +103,7 @@ class Finding:
     mark: Mark
     comparable: bool
     mde: float | None  # set where the verdict is inconclusive
+    blocks: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +153,7 @@ class Row:
     mark: Mark
     comparability: Mark | None  # "not comparable" where so
     blocks: int
+    boots: tuple[int, int]
     paired: bool
     noise_floor: float | None
     noise_suspect: bool  # the A/A interval does not cover 1

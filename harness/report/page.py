@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.document import CapabilityRecord, ClaimRecord, DistributionRecord, Document
+from harness.analysis.document import BootSummary, CapabilityRecord, ClaimRecord, DistributionRecord, Document
 from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
-from harness.report.context import Assets, Banner, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
+from harness.report.context import Assets, Banner, Boot, Claim, Forest, Gap, Headline, Page, Panel, Run, Subject
 from harness.report.facts import environment, values
 from harness.report.table import STEP, fair, finding, forest_rows, lead, table, telling_dims
 from harness.report.words import LEGEND, clean, dims_words
@@ -23,13 +23,14 @@ MOST_ARMS = 8
 MOST_EVIDENCE = 12
 MOST_CLAIMS = 30
 MOST_WARNINGS = 40
+MOST_BOOTS = 40
 _STAND_IN = ("stand_in", "simulated")
 _CLAIM_STYLES = {"supported": "supported", "refuted": "refuted", "depends": "depends"}
 
 
 def page(document: Document, assets: Assets) -> Page:
     """Compose the page. Raises KeyError where the document is not of this schema."""
-    subject = _subject(document)
+    subject = subject_of(document)
     gaps = _gaps(document["capabilities"])
     return Page(
         title=f"Overhead Matrix: {subject.cpu}",
@@ -52,7 +53,8 @@ def page(document: Document, assets: Assets) -> Page:
     )
 
 
-def _subject(document: Document) -> Subject:
+def subject_of(document: Document) -> Subject:
+    """The machine, as a title names it."""
     host = values(document["run"]["host"]) or values(document["environments"].get(document["baseline"], {}))
     model = host.get("cpu.model", "an unnamed CPU").replace("(R)", "").replace("(TM)", "")
     system = " · ".join(part for part in (host.get("system.release", ""), host.get("system.kernel", "")) if part)
@@ -84,7 +86,25 @@ def _run(document: Document) -> Run:
         fingerprint=clean(run["fingerprint"], 80),
         boot_id=clean(run["boot_id"], 80),
         run_command=f"nox -s matrix -- --profile {shlex.quote(profile)} --seed {run['seed']}",
-        report_command=f"nox -s report -- {shlex.quote(f'results/{name}')}",
+        boots=tuple(_boot(boot) for boot in run["boots"][:MOST_BOOTS]),
+        report_command=f"nox -s report -- {' '.join(shlex.quote(f'results/{boot}') for boot in _ids(document))}",
+    )
+
+
+def _ids(document: Document) -> Iterable[str]:
+    return (clean(boot["run_id"], 120) for boot in document["run"]["boots"])
+
+
+def _boot(boot: BootSummary) -> Boot:
+    return Boot(
+        number=boot["number"],
+        run_id=clean(boot["run_id"], 120),
+        boot_id=clean(boot["boot_id"] or "not told", 80),
+        created=clean(boot["created"], 60),
+        system=clean(boot["system"], 20),
+        seed=boot["seed"],
+        blocks=boot["blocks"],
+        platforms=tuple(clean(name, 60) for name in boot["platforms"][:MOST_PLATFORMS]),
     )
 
 
@@ -110,9 +130,12 @@ def _banners(document: Document) -> Iterable[Banner]:
 
 
 def _stand_in(document: Document) -> Iterable[Banner]:
+    boots = document["run"]["boots"]
     described = [document["run"]["host"], *document["environments"].values()]
+    described += [own for boot in boots for own in boot["differs"].values()]
     marked = [key for found in described for key, value in values(found).items() if _marks_stand_in(key, value)]
-    marked += [key for gpu in document["run"]["gpus"] for key, value in gpu.items() if _marks_stand_in(key, str(value))]
+    gpus = [*document["run"]["gpus"], *(gpu for boot in boots for gpu in boot["gpus"])]
+    marked += [key for gpu in gpus for key, value in gpu.items() if _marks_stand_in(key, str(value))]
     if marked:
         yield Banner(
             tone="alert",

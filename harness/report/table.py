@@ -72,6 +72,7 @@ def finding(record: ComparisonRecord, telling: Telling) -> Finding:
         mark=mark(record["verdict"]),
         comparable=record["comparable"],
         mde=record["mde"] if record["verdict"] == "inconclusive" else None,
+        blocks=record["blocks"],
     )
 
 
@@ -129,6 +130,11 @@ def _forest_row(record: ComparisonRecord, telling: Telling) -> ForestRow:
     )
 
 
+def _boots(record: ComparisonRecord) -> tuple[int, int]:
+    ours, theirs = record["boots"]
+    return ours, theirs
+
+
 def table(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> Table:
     """Every comparison, primary ones first, and the confounders as numbered notes."""
     first = primary(records)
@@ -163,6 +169,7 @@ def _row(record: ComparisonRecord, notes: Sequence[str]) -> Row:
         mark=mark(record["verdict"]),
         comparability=None if record["comparable"] else NOT_COMPARABLE,
         blocks=record["blocks"],
+        boots=_boots(record),
         paired=record["paired"],
         noise_floor=record["noise_floor"],
         noise_suspect=low is not None and high is not None and not low <= 1 <= high,

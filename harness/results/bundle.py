@@ -5,122 +5,46 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from harness.agent.messages import CellResult, MessageError, Status, write_json
+from harness.agent.messages import CellResult, MessageError, write_json
 from harness.errors import BundleError
 from harness.matrix.cells import SECOND_ARM
 from harness.results.decode import decode
+from harness.results.records import (
+    BootRecord,
+    CellRecord,
+    JournalLine,
+    Manifest,
+    MatrixRecord,
+    Origin,
+    PlatformRecord,
+    Record,
+    StackRecord,
+)
 from harness.results.store import MANIFEST, Store, opened, printable
 
+__all__ = [  # the records are a bundle's too: who reads one need not know where they are defined
+    "BootRecord",
+    "Bundle",
+    "CellRecord",
+    "JournalLine",
+    "Manifest",
+    "MatrixRecord",
+    "Origin",
+    "PlatformRecord",
+    "StackRecord",
+    "invocation_name",
+    "read",
+    "read_journal",
+    "read_manifest",
+    "write_manifest",
+]
+
 JOURNAL = "journal.jsonl"
-MAX_COUNT = 10**6  # blocks and attempts: far more than any run has
-
-
-def _rfc3339(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError("a time without its offset from UTC")
-    return text
-
-
-Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
-Time = Annotated[str, AfterValidator(_rfc3339)]
-
-
-class _Record(BaseModel):
-    """Base: immutable; fields of later versions are kept. Files are validated strictly: no type is coerced."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
-
-    def dump(self) -> dict[str, Any]:
-        """Return the plain data that stand in the bundle's file."""
-        return self.model_dump(mode="json", by_alias=True)
-
-
-class PlatformRecord(_Record):
-    """One platform in the manifest."""
-
-    kind: str
-    available: bool
-    reason: str = ""
-    inspection: dict[str, Any] = {}
-
-
-class BlockRange(_Record):
-    """How many rounds a run makes."""
-
-    min: Count
-    max: Count
-
-
-class CellRecord(_Record):
-    """One planned cell; `id` is that of journal and invocations."""
-
-    id: str
-    platform: str
-    stack: str
-    task: str
-    entry: str = ""
-    device: str = "cpu"
-    arm: int = 1
-
-
-class MatrixRecord(_Record):
-    """The manifest's `matrix`: what the run was to do. `precision` is relative, 0.02 = 2%; `budget` seconds."""
-
-    baseline: str
-    profile: str = ""
-    blocks: BlockRange | None = None
-    precision: Annotated[float, Field(gt=0, lt=10)] | None = None
-    budget: Annotated[float, Field(ge=0, le=1e9)] | None = None
-    looks: list[Count] = []  # the blocks after which precision may stop a task; empty: it never does
-    cells: list[CellRecord] = []
-
-
-class StackRecord(_Record):
-    """One stack in the manifest; `platforms` holds what each platform reported when it installed the stack."""
-
-    lock_sha256: str = ""
-    platforms: dict[str, dict[str, Any]] = {}
-
-
-class Manifest(_Record):
-    """run.json. Fields are added, never renamed; unknown ones are kept."""
-
-    schema_version: Literal[1] = Field(alias="schema")
-    run_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$")  # also the name of a folder
-    created: Time
-    tool_version: str
-    seed: int
-    matrix: dict[str, Any]  # as expanded; `plan` is its checked form
-    host: dict[str, Any]
-    boot_id: str
-    gpus: list[dict[str, Any]]
-    platforms: dict[str, PlatformRecord]
-    stacks: dict[str, dict[str, Any]] = {}  # `StackRecord` is its checked form
-
-    @property
-    def plan(self) -> MatrixRecord:
-        """The checked form of `matrix`; raises ValidationError where it is wrong (`read` has checked it)."""
-        return MatrixRecord.model_validate(self.matrix)
-
-
-class JournalLine(_Record):
-    """One attempt of an invocation."""
-
-    block: Count
-    cell: str
-    attempt: Count
-    status: Status
-    reason: str
-    started: Time
-    seconds: float = Field(ge=0, le=1e9)
-    file: str  # relative to the bundle
-    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +56,10 @@ class Bundle:
     invocations: tuple[CellResult, ...]
     warnings: tuple[str, ...] = ()
     fingerprint: str = ""  # sha256 of the journal, which itself holds the sha256 of every invocation
+
+    def boots(self) -> dict[int, int]:
+        """Return block → number of its boot, an index into `manifest.origins` that counts from 1."""
+        return {line.block: line.boot for line in self.journal}
 
 
 def read(path: Path) -> Bundle:
@@ -146,11 +74,13 @@ def read(path: Path) -> Bundle:
         journal, warnings = _journal(raw, path)
         invocations = [_invocation(store, line, path) for line in journal]
     _check_platforms(manifest, invocations, path)
+    _check_boots(manifest, journal, path)
+    told = (f"boot {number}: {line}" for number, boot in enumerate(manifest.boots, start=1) for line in boot.warnings)
     return Bundle(
         manifest=manifest,
         journal=journal,
         invocations=_chosen(invocations),
-        warnings=warnings,
+        warnings=(*warnings, *map(printable, told)),
         fingerprint=hashlib.sha256(raw).hexdigest(),
     )
 
@@ -171,7 +101,7 @@ def invocation_name(cell: str, block: int, attempt: int) -> str:
     return f"{block}.{cell.replace('/', '~')}.{attempt}"
 
 
-_R = TypeVar("_R", bound=_Record)
+_R = TypeVar("_R", bound=Record)
 
 
 def _manifest(store: Store, path: Path) -> Manifest:
@@ -181,10 +111,24 @@ def _manifest(store: Store, path: Path) -> Manifest:
     if isinstance(version, int) and version != 1:
         raise BundleError(f"{where} has schema {version}, this version reads 1", "Use the version that wrote it")
     manifest = _validated(Manifest, data, where)
-    _validated(MatrixRecord, manifest.matrix, f"{where}, matrix")
-    for name, stack in manifest.stacks.items():
-        _validated(StackRecord, stack, f"{where}, stacks.{printable(name)}")
+    _check_origin(manifest, where)
+    for number, boot in enumerate(manifest.boots, start=1):
+        _check_origin(boot, f"{where}, boots.{number}")
+        _check_names(boot, f"{where}, boots.{number}")
     return manifest
+
+
+def _check_origin(origin: Origin, where: str) -> None:
+    _validated(MatrixRecord, origin.matrix, f"{where}, matrix")
+    for name, stack in origin.stacks.items():
+        _validated(StackRecord, stack, f"{where}, stacks.{printable(name)}")
+
+
+def _check_names(boot: BootRecord, where: str) -> None:
+    """What a run's platforms are called must lead back to them."""
+    called = [boot.named(name) for name in boot.platforms]
+    if not boot.names.keys() <= boot.platforms.keys() or len(set(called)) < len(called):
+        raise BundleError(f"{where}: names does not map this run's platforms one to one")
 
 
 def read_journal(folder: Path) -> tuple[JournalLine, ...]:
@@ -246,6 +190,17 @@ def _check_platforms(manifest: Manifest, invocations: Sequence[CellResult], path
     for name in sorted({result.platform.removesuffix(SECOND_ARM) for result in invocations}):
         if name not in manifest.platforms:
             raise BundleError(f"{path}: {MANIFEST} has no platform {printable(name)}, but the journal has")
+
+
+def _check_boots(manifest: Manifest, journal: Sequence[JournalLine], path: Path) -> None:
+    """Each block belongs to one boot, and stands behind that boot's offset."""
+    boots: dict[int, int] = {}
+    for line in journal:
+        if line.boot > len(manifest.origins):
+            raise BundleError(f"{path}: {JOURNAL} names boot {line.boot}, {MANIFEST} has {len(manifest.origins)}")
+        offset = manifest.boots[line.boot - 1].offset if manifest.boots else 0
+        if boots.setdefault(line.block, line.boot) != line.boot or line.block <= offset:
+            raise BundleError(f"{path}: {JOURNAL} has block {line.block} in boot {line.boot}, where it can't be")
 
 
 def _chosen(attempts: Sequence[CellResult]) -> tuple[CellResult, ...]:

@@ -25,6 +25,9 @@ class Store(Protocol):
     def read(self, name: str) -> bytes:
         """Return a file's content; raise BundleError if it is not there, too large, or outside the bundle."""
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a file inside the bundle."""
+
 
 def printable(text: str, limit: int = 200) -> str:
     """Return text from a bundle, fit for one line on a terminal: nothing unprintable, not endless."""
@@ -75,6 +78,14 @@ class FolderStore:
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
             raise BundleError(f"{where} can't be read: {printable(str(error))}") from error
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a file inside the folder."""
+        try:
+            path = (self._root / name).resolve()
+            return is_name(name) and path.is_file() and path.is_relative_to(self._root)
+        except (OSError, ValueError, RuntimeError):  # a name that no file can have; a loop of links
+            return False
+
 
 class ZipStore:
     """A bundle that is a zip, with the bundle at its top or in one folder. Files are read in memory."""
@@ -97,6 +108,10 @@ class ZipStore:
             return self._archive.read(entry)
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
             raise BundleError(f"{where} can't be unpacked: {printable(str(error))}", "Copy the zip again") from error
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an entry."""
+        return self._prefix + name in self._entries
 
     def _find_prefix(self) -> str:
         """Return the folder that the zip packs, "" where the bundle is at its top."""
@@ -129,9 +144,13 @@ def _checked_entries(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.
     return files
 
 
+def is_name(name: str) -> bool:
+    """Whether this can be the name of a file inside a bundle, on any system."""
+    return not (set("\\:\0") & set(name) or {"", ".", ".."} & set(name.split("/")))
+
+
 def _check_name(name: str, where: str) -> None:
-    parts = name.split("/")
-    if not name or "\\" in name or ":" in name or "\0" in name or any(part in {"", ".", ".."} for part in parts):
+    if not is_name(name):
         raise BundleError(f"{where} is not the name of a file inside the bundle")
 
 

@@ -12,8 +12,8 @@ from harness.agent import inspection
 from harness.agent.messages import Location
 
 SECTIONS = {
-    "system", "kernel", "memory", "cpu", "iommu", "pci", "cgroup", "virtualization", "container", "python", "gpu",
-    "storage",
+    "system", "kernel", "memory", "board", "cpu", "iommu", "pci", "cgroup", "virtualization", "container", "python",
+    "gpu", "storage",
 }  # fmt: skip
 OF_ONE_SYSTEM = {"wsl", "windows"}
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.analysis.document import Document
-from harness.errors import BundleError, ResultsError, UsageError
+from harness.errors import BundleError, ResultsError
 from harness.report.build import build, render
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x00{{ 7*7 }}</style>" + "A" * 10_000
@@ -149,11 +149,6 @@ def test_an_old_page_is_replaced_whole_or_kept(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".") or path.name.endswith(".partial")]
     build([bundle_folder], tmp_path)
     assert (tmp_path / "index.html").read_text(encoding="utf-8") != "old"
-
-
-def test_several_bundles_wait_for_merging(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="one bundle, not of 2"):
-        build([tmp_path, tmp_path], tmp_path)
 
 
 def test_what_is_no_bundle_leaves_no_report(tmp_path: Path) -> None:

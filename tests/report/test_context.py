@@ -27,6 +27,10 @@ def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pyt
     document["run"]["blocks"] = 2
     document["claims"][0]["evidence"] = ["seen"]
     document["headlines"][1]["comparison"] = None
+    document["comparisons"][document["headlines"][0]["comparison"] or 0]["ci95"] = [None, None]
+    render(document)
+    document["run"]["boots"] *= 2
+    document["comparisons"][1]["paired"] = False
     render(document)
     documented = {
         (kind, field.name)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.agent.inspection import (
+    board,
     cgroup,
     container,
     cpu,
@@ -39,6 +40,7 @@ def inspect(locations: Sequence[Location] = (), *, root: Path = Path("/")) -> di
         **_named("system", system.inspect(files)),
         **_named("kernel", kernel.inspect(files)),
         **_named("memory", memory.inspect(files)),
+        **_named("board", board.inspect(files)),
         **_named("cpu", cpu.inspect(files) | topology.inspect(files)),
         **_named("iommu", pci.iommu(files)),
         **_named("pci", pci.inspect(files)),

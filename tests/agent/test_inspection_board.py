@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.agent.inspection import board
+from tests.agent.trees import tree, values
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a made-up tree stands in for Linux's files")
+def test_the_board_is_named_without_its_serial_number(tmp_path: Path) -> None:
+    files = tree(
+        tmp_path,
+        {
+            "/sys/class/dmi/id/board_vendor": "Supermicro\n",
+            "/sys/class/dmi/id/board_name": "X11DPG-OT-CPU\n",
+            "/sys/class/dmi/id/board_serial": "SECRET\n",
+        },
+    )
+    assert values(board.inspect(files)) == {"vendor": "Supermicro", "model": "X11DPG-OT-CPU"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a made-up tree stands in for Linux's files")
+def test_a_system_that_does_not_tell_gives_the_reason(tmp_path: Path) -> None:
+    found = board.inspect(tree(tmp_path, {}))
+    assert values(found) == {}
+    assert "No such file" in found["model"]["error"]
