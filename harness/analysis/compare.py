@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.agent.messages import CellResult
+from harness.analysis import sequential
 from harness.analysis.boots import NO_VARIANCE, apart, boots
 from harness.analysis.confounders import CONTROL, Control, SoftwareDifferences, judge_control
 from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, unpaired, verdict
@@ -69,13 +70,12 @@ def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple
 
 
 def interval_level(manifest: Manifest) -> float:
-    """Return the confidence level of each single interval, so that all of a run's looks together keep 95%.
+    """Return the confidence level of each single interval, so that the one at which a task stopped covers with 95%.
 
-    A task that stops by precision is examined after each of `looks` blocks, K times at most. By Bonferroni's
-    inequality, intervals of level 1 - 0.05/K cover at all K looks at once with 95% or more, so also at the one at
-    which the task stopped. A run without precision looks once.
+    A task that stops by precision is examined after each of `looks` blocks (`harness.analysis.sequential`). A run
+    without precision looks once, at 95%.
     """
-    return 1 - (1 - LEVEL) / looks(manifest)
+    return sequential.level(tuple(manifest.plan.looks)) if looks(manifest) > 1 else LEVEL
 
 
 def looks(manifest: Manifest) -> int:

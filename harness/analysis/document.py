@@ -11,7 +11,7 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
      "run": {"id": "synthetic", "created": "2026-01-01T00:00:00Z", "seed": 1, "profile": "quick",
              "tool_version": "0.1.0", "boot_id": "…", "fingerprint": "<sha256 of the journal>", "blocks": 8,
              "invocations": 120, "samples": 6000, "seconds": 913.2, "precision": 0.02, "looks": 4,
-             "interval_level": 0.9875, "boots": [{"number": 1, "run_id": "synthetic", "system": "linux", …}],
+             "interval_level": 0.9702, "boots": [{"number": 1, "run_id": "synthetic", "system": "linux", …}],
              "host": {"system.name": "Linux", …}, "gpus": [{"uuid": …, "name": …}]},
      "baseline": "native",
      "platforms": ["native", "docker"],
@@ -162,7 +162,7 @@ class RunRecord(TypedDict):
     seconds: float  # sum over all attempts
     precision: float | None
     looks: int  # how often the sequential design may look; 1 = not sequential
-    interval_level: float  # of each `ci95`: 1 - 0.05/looks, so that all looks together keep 95%
+    interval_level: float  # of each `ci95`, so that it covers with 95% when a look stopped the task
     boots: list[BootSummary]  # one for each run of a merged bundle; one alone for a run's own
     host: dict[str, str]  # flat inspection of the host
     gpus: list[dict[str, Any]]
