@@ -12,10 +12,20 @@ from harness.agent.messages import CellResult
 from harness.analysis import sequential
 from harness.analysis.boots import NO_VARIANCE, apart, boots
 from harness.analysis.confounders import CONTROL, Control, SoftwareDifferences, judge_control
-from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, unpaired, verdict
+from harness.analysis.estimate import (
+    LEVEL,
+    Estimate,
+    geometric_mean,
+    minimal_effect,
+    p_value,
+    paired,
+    unpaired,
+    verdict,
+)
 from harness.analysis.frame import frame, frame_of, medians
 from harness.analysis.matching import Matching
 from harness.analysis.model import Comparison
+from harness.analysis.multiplicity import adjusted
 from harness.analysis.pairing import Pair, arms, pairs
 from harness.results.bundle import Bundle, Manifest, read
 
@@ -48,24 +58,27 @@ def compare(bundle: Bundle) -> tuple[Comparison, ...]:
 
 def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple[Comparison, ...]:
     """As `compare`, with the bundle's medians (`harness.analysis.frame.medians`) and any platform as baseline."""
-    level = interval_level(bundle.manifest)
+    level, number = interval_level(bundle.manifest), looks(bundle.manifest)
     arranged, boot_of = arms(table), boots(bundle)
     every = (*pairs(arranged, baseline, boot_of), *apart(arranged, baseline, boot_of))
     found = [pair for pair in every if pair.quantity.metric not in DESCRIPTIVE]
     estimates = [estimated(pair, level) for pair in found]
     controls = _controls(found, estimates)
     software, matching = SoftwareDifferences(bundle), Matching(bundle)
-    return tuple(
-        _comparison(
-            pair,
-            estimate,
-            baseline=baseline,
-            level=level,
-            control=controls[pair.platform],
-            unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
-            software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
-        )
-        for pair, estimate in zip(found, estimates, strict=True)
+    return adjusted(
+        [
+            _comparison(
+                pair,
+                estimate,
+                baseline=baseline,
+                level=level,
+                looks=number,
+                control=controls[pair.platform],
+                unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
+                software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
+            )
+            for pair, estimate in zip(found, estimates, strict=True)
+        ]
     )
 
 
@@ -134,6 +147,7 @@ def _comparison(
     *,
     baseline: str,
     level: float,
+    looks: int,
     control: Control,
     unlike: tuple[str, ...],
     software: tuple[str, ...],
@@ -158,6 +172,7 @@ def _comparison(
         paired=pair.paired,
         noise_floor=floor,
         mde=minimal_effect(estimate, level),
+        p_value=p_value(estimate, floor, looks),
         comparable=control.comparable and not unlike,
         confounders=(*control.remarks, *unlike, *_boot_remarks(pair), *_noise_remarks(noise), *software),
         baseline_value=geometric_mean(pair.baseline),

@@ -26,7 +26,9 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                       "ci95": [1.012, 1.05], "verdict": "slower", "blocks": 8, "paired": true,
                       "noise_floor": 0.004, "noise_ci95": [0.98, 1.012], "mde": 0.021, "comparable": true,
                       "confounders": ["python: 3.11.2 on native, 3.11.9 on docker"],
-                      "baseline_value": 0.0101, "platform_value": 0.0104, "boots": [1, 1]}],
+                      "baseline_value": 0.0101, "platform_value": 0.0104, "boots": [1, 1],
+                      "p_value": 0.002, "p_holm": 0.03}],
+     "regressions": [17],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80}],
      "attribution": [],
@@ -46,6 +48,7 @@ from harness.analysis.boots import boot_environments, deviations
 from harness.analysis.compare import interval_level, looks
 from harness.analysis.confounders import environments, flat
 from harness.analysis.model import Analysis, Comparison
+from harness.analysis.multiplicity import listed
 from harness.results.bundle import Bundle, Origin, PlatformRecord
 from harness.results.machine import system
 
@@ -79,6 +82,8 @@ class ComparisonRecord(TypedDict):
     baseline_value: float  # geometric mean over blocks of per-invocation medians, in `unit`
     platform_value: float
     boots: list[int]  # of the baseline, of the platform; of several, the boot is the replicate
+    p_value: float | None  # of a difference within the margin
+    p_holm: float | None  # adjusted by Holm over all comparisons that are comparable
 
 
 class DistributionRecord(TypedDict):
@@ -181,6 +186,7 @@ class Document(TypedDict):
     stacks: dict[str, dict[str, Any]]
     headlines: list[HeadlineRecord]
     comparisons: list[ComparisonRecord]
+    regressions: list[int]  # into `comparisons`: slower, with p_holm of 0.05 at most
     distributions: list[DistributionRecord]
     attribution: list[Any]
     claims: list[ClaimRecord]
@@ -202,6 +208,7 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "stacks": dict(bundle.manifest.stacks),
         "headlines": [_headline(name, comparisons) for name in analysis.platforms if name != analysis.baseline],
         "comparisons": comparisons,
+        "regressions": list(listed(analysis.comparisons)),
         "distributions": [cast("DistributionRecord", _plain(asdict(each))) for each in analysis.distributions],
         "attribution": list(analysis.attribution),
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],

@@ -40,6 +40,8 @@ class Comparison:
     platform_value: float = 0.0
     noise_ci95: tuple[float | None, float | None] = (None, None)  # the A/A ratio's interval
     boots: tuple[int, int] = (1, 1)  # of the baseline and of the platform; of several, the boot is the replicate
+    p_value: float | None = None  # of a difference within the margin (`harness.analysis.estimate.p_value`)
+    p_holm: float | None = None  # the same, adjusted for the whole matrix
 
 
 @dataclass(frozen=True, kw_only=True)
