@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -120,10 +120,18 @@ def settled(
     instrument (`clock_seconds`, `call_seconds`) or have one value an invocation (`startup_seconds`, `import_seconds`)
     don't count. A task with nothing to compare is settled: more blocks would change nothing.
     """
-    samples = frame_of(result for result in invocations if result.task == task)
+    chosen = [result for result in invocations if result.task == task]
+    return not unsettled(chosen, baseline=baseline, precision=precision, level=level)
+
+
+def unsettled(
+    invocations: Iterable[CellResult], *, baseline: str, precision: float, level: float = LEVEL
+) -> frozenset[str]:
+    """Return the tasks of which some interval is not narrower than ±`precision`, as `settled` says."""
     ignored = DESCRIPTIVE | ONCE_AN_INVOCATION
-    found = [pair for pair in pairs(arms(medians(samples)), baseline) if pair.quantity.metric not in ignored]
-    return all(_half_width(estimated(pair, level)) < precision for pair in found)
+    every = pairs(arms(medians(frame_of(invocations))), baseline)
+    found = [pair for pair in every if pair.quantity.metric not in ignored]
+    return frozenset(pair.quantity.task for pair in found if not _half_width(estimated(pair, level)) < precision)
 
 
 def estimated(pair: Pair, level: float) -> Estimate:

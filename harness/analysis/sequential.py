@@ -44,7 +44,7 @@ def level(looks: tuple[int, ...]) -> float:
     highest = 1 - (1 - LEVEL) / len(counted)
     if counted[0] < _FIRST or worst(counted, highest) < LEVEL:
         return highest
-    found = optimize.brentq(lambda each: worst(counted, each) - LEVEL, LEVEL, highest, xtol=1e-5)
+    found = float(optimize.brentq(lambda each: worst(counted, each) - LEVEL, LEVEL, highest, xtol=1e-5))
     return math.ceil(found * 1e4) / 1e4  # a level that can be said: 97.02%
 
 
