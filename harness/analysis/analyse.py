@@ -13,6 +13,7 @@ from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
 from harness.analysis.compare import compare_medians
 from harness.analysis.confounders import differences, environments
+from harness.analysis.exclusions import exclusion_warnings, exclusions
 from harness.analysis.frame import dims_of, frame, medians, unsteady
 from harness.analysis.model import Analysis, Distribution
 from harness.analysis.pairing import Quantity, unusable
@@ -25,6 +26,7 @@ def analyse(bundle: Bundle) -> Analysis:
     samples = frame([bundle])
     table = medians(samples)
     plan = bundle.manifest.plan
+    left_out = exclusions(bundle.invocations)
     comparisons = compare_medians(bundle, table, plan.baseline)
     return Analysis(
         baseline=plan.baseline,
@@ -33,9 +35,11 @@ def analyse(bundle: Bundle) -> Analysis:
         claims=claims(bundle.manifest, comparisons),
         capabilities=capabilities(bundle),
         distributions=distributions(table),
+        exclusions=left_out,
         differences=differences(environments(bundle.manifest)),
         warnings=(
             *_warnings(samples, plan),
+            *exclusion_warnings(left_out),
             *boot_warnings(bundle.manifest),
             *unusable(table),
             *_reported(bundle.invocations),

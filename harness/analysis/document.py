@@ -31,6 +31,8 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
      "regressions": [17],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80}],
+     "exclusions": [{"platform": "docker", "stack": …, "task": …, "device": "cuda:0", "block": 3, "attempt": 1,
+                     "cause": "throttled: …"}],
      "attribution": [],
      "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "evidence": []}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
@@ -99,6 +101,18 @@ class DistributionRecord(TypedDict):
     blocks: list[int]
     medians: list[float]
     samples: int  # steady samples behind the medians
+
+
+class ExclusionRecord(TypedDict):
+    """An invocation that is in no statistics, and why (`harness.analysis.exclusions`)."""
+
+    platform: str  # arm's name
+    stack: str
+    task: str
+    device: str
+    block: int
+    attempt: int
+    cause: str
 
 
 class ClaimRecord(TypedDict):
@@ -188,6 +202,7 @@ class Document(TypedDict):
     comparisons: list[ComparisonRecord]
     regressions: list[int]  # into `comparisons`: slower, with p_holm of 0.05 at most
     distributions: list[DistributionRecord]
+    exclusions: list[ExclusionRecord]
     attribution: list[Any]
     claims: list[ClaimRecord]
     capabilities: list[CapabilityRecord]
@@ -210,6 +225,7 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "comparisons": comparisons,
         "regressions": list(listed(analysis.comparisons)),
         "distributions": [cast("DistributionRecord", _plain(asdict(each))) for each in analysis.distributions],
+        "exclusions": [cast("ExclusionRecord", asdict(each)) for each in analysis.exclusions],
         "attribution": list(analysis.attribution),
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
         "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],

@@ -66,6 +66,19 @@ class Capability:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """An invocation that measured and is in no statistics, for the cause that is stated."""
+
+    platform: str  # arm name, `native@2`
+    stack: str
+    task: str
+    device: str
+    block: int
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
     """Per-invocation medians of one metric on one platform arm, in block order, for the charts."""
 
@@ -91,6 +104,7 @@ class Analysis:
     claims: tuple[Claim, ...]
     capabilities: tuple[Capability, ...]
     distributions: tuple[Distribution, ...]
+    exclusions: tuple[Exclusion, ...] = ()
     attribution: tuple[Any, ...] = ()
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
     warnings: tuple[str, ...] = ()  # about the run as a whole
