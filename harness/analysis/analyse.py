@@ -11,12 +11,13 @@ from harness.agent.messages import CellResult
 from harness.analysis.boots import boot_warnings
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
-from harness.analysis.compare import compare_medians
+from harness.analysis.compare import compare_medians, interval_level
 from harness.analysis.confounders import differences, environments
 from harness.analysis.exclusions import exclusion_warnings, exclusions
 from harness.analysis.frame import dims_of, frame, medians, unsteady
 from harness.analysis.model import Analysis, Distribution
 from harness.analysis.pairing import Quantity, unusable
+from harness.analysis.percentiles import with_percentiles
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, MatrixRecord
 
@@ -27,7 +28,12 @@ def analyse(bundle: Bundle) -> Analysis:
     table = medians(samples)
     plan = bundle.manifest.plan
     left_out = exclusions(bundle.invocations)
-    comparisons = compare_medians(bundle, table, plan.baseline)
+    comparisons = with_percentiles(
+        compare_medians(bundle, table, plan.baseline),
+        samples,
+        fingerprint=bundle.fingerprint,
+        level=interval_level(bundle.manifest),
+    )
     return Analysis(
         baseline=plan.baseline,
         platforms=_platforms(plan, bundle),

@@ -27,7 +27,8 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                       "noise_floor": 0.004, "noise_ci95": [0.98, 1.012], "mde": 0.021, "comparable": true,
                       "confounders": ["python: 3.11.2 on native, 3.11.9 on docker"],
                       "baseline_value": 0.0101, "platform_value": 0.0104, "boots": [1, 1],
-                      "p_value": 0.002, "p_holm": 0.03}],
+                      "p_value": 0.002, "p_holm": 0.03,
+                      "percentiles": [{"percent": 95, "slowdown": 1.2, "ci95": [1.1, 1.31], "reason": ""}]}],
      "regressions": [17],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80}],
@@ -60,6 +61,15 @@ Scalar = str | int | float | bool
 Interval = list[float | None]  # [low, high], [null, null] where no interval can be given
 
 
+class PercentileRecord(TypedDict):
+    """A tail of a comparison; `slowdown` is null where `reason` says why there is none."""
+
+    percent: int
+    slowdown: float | None
+    ci95: Interval
+    reason: str
+
+
 class ComparisonRecord(TypedDict):
     """One task's metric on two platforms (`harness.analysis.model.Comparison`)."""
 
@@ -86,6 +96,7 @@ class ComparisonRecord(TypedDict):
     boots: list[int]  # of the baseline, of the platform; of several, the boot is the replicate
     p_value: float | None  # of a difference within the margin
     p_holm: float | None  # adjusted by Holm over all comparisons that are comparable
+    percentiles: list[PercentileRecord]
 
 
 class DistributionRecord(TypedDict):
@@ -297,4 +308,10 @@ def _summary(record: PlatformRecord) -> PlatformSummary:
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record as JSON has it: lists for tuples, so that it equals what is read back."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
+    return {name: _listed(value) for name, value in record.items()}
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - a field of any record
+    if isinstance(value, tuple | list):
+        return [_listed(each) for each in value]
+    return _plain(value) if isinstance(value, dict) else value

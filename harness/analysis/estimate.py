@@ -50,14 +50,14 @@ class Estimate:
     @property
     def ratio(self) -> float:
         """Cost over cost: above 1 the second side is worse."""
-        return _exp(self.log_ratio)
+        return exponential(self.log_ratio)
 
     @property
     def interval(self) -> tuple[float | None, float | None]:
         """The ratio's interval."""
         if self.low is None or self.high is None:
             return (None, None)
-        return (_exp(self.low), _exp(self.high))
+        return (exponential(self.low), exponential(self.high))
 
     @property
     def resolved(self) -> bool:
@@ -99,7 +99,7 @@ def unpaired(baseline: Values, platform: Values, *, better: Better = "lower", le
 
 def geometric_mean(values: Values) -> float:
     """Return the geometric mean of values above 0."""
-    return _exp(float(np.log(values).mean()))
+    return exponential(float(np.log(values).mean()))
 
 
 def margin(noise_floor: float | None) -> float:
@@ -150,7 +150,7 @@ def minimal_effect(estimate: Estimate, level: float = LEVEL) -> float | None:
     effect = _detectable(estimate.blocks, level)
     if effect is None or estimate.spread is None:
         return None
-    return _exp(effect * estimate.spread) - 1.0
+    return exponential(effect * estimate.spread) - 1.0
 
 
 @lru_cache(maxsize=256)
@@ -169,7 +169,7 @@ def _detectable(blocks: int, level: float) -> float | None:
 def _welch_effect(estimate: Estimate, freedom: float, level: float) -> float | None:
     if estimate.blocks < 3 or estimate.error is None:
         return None
-    return _exp((_critical(level, freedom) + float(stats.t.ppf(POWER, freedom))) * estimate.error) - 1.0
+    return exponential((_critical(level, freedom) + float(stats.t.ppf(POWER, freedom))) * estimate.error) - 1.0
 
 
 @lru_cache(maxsize=256)
@@ -184,6 +184,6 @@ def _costs(values: Values, better: Better) -> Values:
     return costs
 
 
-def _exp(log: float) -> float:
+def exponential(log: float) -> float:
     """Return exp(log), kept within a double: JSON has no infinity."""
     return math.exp(min(max(log, -_LARGEST_LOG), _LARGEST_LOG))

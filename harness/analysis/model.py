@@ -11,6 +11,16 @@ ClaimVerdict = Literal["supported", "refuted", "depends", "not measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Percentile:
+    """A tail of a comparison: the slowdown of one percentile of the samples, or why there is none."""
+
+    percent: int  # 95, 99: of the costs, so the bad end whatever the unit's direction
+    slowdown: float | None = None
+    ci95: tuple[float | None, float | None] = (None, None)
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """One task's metric on two platforms.
 
@@ -42,6 +52,7 @@ class Comparison:
     boots: tuple[int, int] = (1, 1)  # of the baseline and of the platform; of several, the boot is the replicate
     p_value: float | None = None  # of a difference within the margin (`harness.analysis.estimate.p_value`)
     p_holm: float | None = None  # the same, adjusted for the whole matrix
+    percentiles: tuple[Percentile, ...] = ()  # none where an invocation has too few samples for one
 
 
 @dataclass(frozen=True, kw_only=True)
