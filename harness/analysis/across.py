@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from harness.analysis.boots import NO_VARIANCE, boots
-from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
+from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level, looks
 from harness.analysis.confounders import Controls
-from harness.analysis.estimate import Estimate, Values, geometric_mean, unpaired, verdict
+from harness.analysis.estimate import Estimate, Values, geometric_mean, p_value, unpaired, verdict
 from harness.analysis.frame import dims_of, frame, medians
 from harness.analysis.matching import Task, disagreements, terms
 from harness.analysis.model import Comparison
+from harness.analysis.multiplicity import adjusted
 from harness.analysis.pairing import Blocks, arms, by_boot
 from harness.errors import UsageError
 from harness.results.bundle import Bundle, read
@@ -46,6 +47,7 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     before, after = read(a), read(b)
     one, other = (arms(medians(frame([bundle]))) for bundle in (before, after))
     level = max(map(interval_level, (before.manifest, after.manifest)))  # that of the run which looked more often
+    number = max(map(looks, (before.manifest, after.manifest)))
     found = [
         (platform, quantity, *_sides(before, after, one[platform][quantity], blocks))
         for platform in sorted(one.keys() & other.keys() & before.manifest.platforms.keys())
@@ -57,36 +59,39 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     for (_, quantity, _, _), estimate in zip(found, estimates, strict=True):
         controls.add(quantity.task, quantity.metric, estimate)
     unlike = _differences(before, after)
-    return tuple(
-        Comparison(
-            task=quantity.task,
-            metric=quantity.metric,
-            dims=dims_of(quantity.dims),
-            unit=quantity.unit,
-            stack=quantity.stack,
-            device=quantity.device,
-            baseline=f"{platform} in {before.manifest.run_id}",
-            platform=f"{platform} in {after.manifest.run_id}",
-            slowdown=estimate.ratio,
-            ci95=estimate.interval,
-            verdict=verdict(estimate, None),
-            blocks=estimate.blocks,
-            boots=(_count(before), _count(after)),
-            paired=False,
-            noise_floor=None,
-            mde=None,
-            comparable=controls.judge(quantity.device).comparable and not unlike[quantity.task, quantity.stack],
-            confounders=(
-                *controls.judge(quantity.device).remarks,
-                *unlike[quantity.task, quantity.stack],
-                *_remarks(before, after, estimate),
-            ),
-            baseline_value=geometric_mean(ours),
-            platform_value=geometric_mean(theirs),
-        )
-        for (platform, quantity, ours, theirs), estimate in zip(found, estimates, strict=True)
-        if fnmatchcase(quantity.metric, metric)
+    compared = adjusted(
+        [
+            Comparison(
+                task=quantity.task,
+                metric=quantity.metric,
+                dims=dims_of(quantity.dims),
+                unit=quantity.unit,
+                stack=quantity.stack,
+                device=quantity.device,
+                baseline=f"{platform} in {before.manifest.run_id}",
+                platform=f"{platform} in {after.manifest.run_id}",
+                slowdown=estimate.ratio,
+                ci95=estimate.interval,
+                verdict=verdict(estimate, None),
+                blocks=estimate.blocks,
+                boots=(_count(before), _count(after)),
+                paired=False,
+                noise_floor=None,
+                mde=None,
+                p_value=p_value(estimate, None, number),
+                comparable=controls.judge(quantity.device).comparable and not unlike[quantity.task, quantity.stack],
+                confounders=(
+                    *controls.judge(quantity.device).remarks,
+                    *unlike[quantity.task, quantity.stack],
+                    *_remarks(before, after, estimate),
+                ),
+                baseline_value=geometric_mean(ours),
+                platform_value=geometric_mean(theirs),
+            )
+            for (platform, quantity, ours, theirs), estimate in zip(found, estimates, strict=True)
+        ]
     )
+    return tuple(each for each in compared if fnmatchcase(each.metric, metric))
 
 
 def regressions(found: Sequence[Comparison], above: float) -> tuple[Comparison, ...]:

@@ -11,11 +11,13 @@ from harness.agent.messages import CellResult
 from harness.analysis.boots import boot_warnings, boots
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
-from harness.analysis.compare import DESCRIPTIVE, compare_medians
+from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
 from harness.analysis.confounders import differences, environments
+from harness.analysis.exclusions import exclusion_warnings, exclusions
 from harness.analysis.frame import dims_of, frame, medians, unsteady
 from harness.analysis.model import Analysis, Distribution
 from harness.analysis.pairing import Quantity, arms, unusable
+from harness.analysis.percentiles import with_percentiles
 from harness.analysis.unmatched import unmatched
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, MatrixRecord
@@ -26,7 +28,13 @@ def analyse(bundle: Bundle) -> Analysis:
     samples = frame([bundle])
     table = medians(samples)
     plan = bundle.manifest.plan
-    comparisons = compare_medians(bundle, table, plan.baseline)
+    left_out = exclusions(bundle.invocations)
+    comparisons = with_percentiles(
+        compare_medians(bundle, table, plan.baseline),
+        samples,
+        fingerprint=bundle.fingerprint,
+        level=interval_level(bundle.manifest),
+    )
     return Analysis(
         baseline=plan.baseline,
         platforms=_platforms(plan, bundle),
@@ -35,9 +43,11 @@ def analyse(bundle: Bundle) -> Analysis:
         capabilities=capabilities(bundle),
         distributions=distributions(table),
         unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE, boots(bundle))),
+        exclusions=left_out,
         differences=differences(environments(bundle.manifest)),
         warnings=(
             *_warnings(samples, plan),
+            *exclusion_warnings(left_out),
             *boot_warnings(bundle.manifest),
             *unusable(table),
             *_reported(bundle.invocations),

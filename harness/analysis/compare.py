@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from harness.agent.messages import CellResult
+from harness.analysis import sequential
 from harness.analysis.boots import NO_VARIANCE, apart, boots
 from harness.analysis.confounders import Control, Controls, SoftwareDifferences
-from harness.analysis.estimate import LEVEL, Estimate, geometric_mean, minimal_effect, paired, unpaired, verdict
+from harness.analysis.estimate import (
+    LEVEL,
+    Estimate,
+    geometric_mean,
+    minimal_effect,
+    p_value,
+    paired,
+    unpaired,
+    verdict,
+)
 from harness.analysis.frame import frame, frame_of, medians
 from harness.analysis.matching import Matching
 from harness.analysis.model import Comparison
+from harness.analysis.multiplicity import adjusted
 from harness.analysis.pairing import Pair, arms, pairs
 from harness.analysis.primary import primary_of
 from harness.results.bundle import Bundle, Manifest, read
@@ -40,35 +51,37 @@ def compare(bundle: Bundle) -> tuple[Comparison, ...]:
 
 def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple[Comparison, ...]:
     """As `compare`, with the bundle's medians (`harness.analysis.frame.medians`) and any platform as baseline."""
-    level = interval_level(bundle.manifest)
+    level, number = interval_level(bundle.manifest), looks(bundle.manifest)
     arranged, boot_of = arms(table), boots(bundle)
     every = (*pairs(arranged, baseline, boot_of), *apart(arranged, baseline, boot_of))
     found = [pair for pair in every if pair.quantity.metric not in DESCRIPTIVE]
     estimates = [estimated(pair, level) for pair in found]
     controls = _controls(found, estimates)
     software, matching = SoftwareDifferences(bundle), Matching(bundle)
-    return tuple(
-        _comparison(
-            pair,
-            estimate,
-            baseline=baseline,
-            level=level,
-            control=controls[pair.platform].judge(pair.quantity.device),
-            unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
-            software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
-        )
-        for pair, estimate in zip(found, estimates, strict=True)
+    return adjusted(
+        [
+            _comparison(
+                pair,
+                estimate,
+                baseline=baseline,
+                level=level,
+                looks=number,
+                control=controls[pair.platform].judge(pair.quantity.device),
+                unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
+                software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
+            )
+            for pair, estimate in zip(found, estimates, strict=True)
+        ]
     )
 
 
 def interval_level(manifest: Manifest) -> float:
-    """Return the confidence level of each single interval, so that all of a run's looks together keep 95%.
+    """Return the confidence level of each single interval, so that the one at which a task stopped covers with 95%.
 
-    A task that stops by precision is examined after each of `looks` blocks, K times at most. By Bonferroni's
-    inequality, intervals of level 1 - 0.05/K cover at all K looks at once with 95% or more, so also at the one at
-    which the task stopped. A run without precision looks once.
+    A task that stops by precision is examined after each of `looks` blocks (`harness.analysis.sequential`). A run
+    without precision looks once, at 95%.
     """
-    return 1 - (1 - LEVEL) / looks(manifest)
+    return sequential.level(tuple(manifest.plan.looks)) if looks(manifest) > 1 else LEVEL
 
 
 def looks(manifest: Manifest) -> int:
@@ -100,14 +113,28 @@ def settled(
     measured as long and are as wide as they come out (see `primary`). A task with nothing to compare is settled: more
     blocks would change nothing.
     """
-    samples = frame_of(result for result in invocations if result.task == task)
-    found = [pair for pair in pairs(arms(medians(samples)), baseline) if pair.quantity.metric not in DESCRIPTIVE]
-    steering = [
-        pair
-        for name in dict.fromkeys(pair.platform for pair in found)
-        for pair in primary_of(task, [each for each in found if each.platform == name], _described)
-    ]
-    return all(_half_width(estimated(pair, level)) < precision for pair in steering)
+    chosen = [result for result in invocations if result.task == task]
+    return not unsettled(chosen, baseline=baseline, precision=precision, level=level)
+
+
+def unsettled(
+    invocations: Iterable[CellResult], *, baseline: str, precision: float, level: float = LEVEL
+) -> frozenset[str]:
+    """Return the tasks of which some interval is not narrower than ±`precision`, as `settled` says."""
+    every = pairs(arms(medians(frame_of(invocations))), baseline)
+    found = [pair for pair in every if pair.quantity.metric not in DESCRIPTIVE]
+    return frozenset(
+        pair.quantity.task for pair in _steering(found) if not _half_width(estimated(pair, level)) < precision
+    )
+
+
+def _steering(found: Iterable[Pair]) -> Iterable[Pair]:
+    """Yield the pairs that speak for their task on their platform."""
+    groups: dict[tuple[str, str], list[Pair]] = {}
+    for pair in found:
+        groups.setdefault((pair.quantity.task, pair.platform), []).append(pair)
+    for (task, _), group in groups.items():
+        yield from primary_of(task, group, _described)
 
 
 def _described(pair: Pair) -> tuple[str, Mapping[str, object]]:
@@ -134,6 +161,7 @@ def _comparison(
     *,
     baseline: str,
     level: float,
+    looks: int,
     control: Control,
     unlike: tuple[str, ...],
     software: tuple[str, ...],
@@ -158,6 +186,7 @@ def _comparison(
         paired=pair.paired,
         noise_floor=floor,
         mde=minimal_effect(estimate, level),
+        p_value=p_value(estimate, floor, looks),
         comparable=control.comparable and not unlike,
         confounders=(*control.remarks, *unlike, *_boot_remarks(pair), *_noise_remarks(noise), *software),
         baseline_value=geometric_mean(pair.baseline),

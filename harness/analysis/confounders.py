@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.agent.messages import CellResult
 from harness.analysis.estimate import Estimate
-from harness.analysis.frame import MEASURED
+from harness.analysis.exclusions import MEASURED
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, Manifest, StackRecord
 

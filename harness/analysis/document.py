@@ -11,7 +11,7 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
      "run": {"id": "synthetic", "created": "2026-01-01T00:00:00Z", "seed": 1, "profile": "quick",
              "tool_version": "0.1.0", "boot_id": "…", "fingerprint": "<sha256 of the journal>", "blocks": 8,
              "invocations": 120, "samples": 6000, "seconds": 913.2, "precision": 0.02, "looks": 4,
-             "interval_level": 0.9875, "boots": [{"number": 1, "run_id": "synthetic", "system": "linux", …}],
+             "interval_level": 0.9702, "boots": [{"number": 1, "run_id": "synthetic", "system": "linux", …}],
              "host": {"system.name": "Linux", …}, "gpus": [{"uuid": …, "name": …}]},
      "baseline": "native",
      "platforms": ["native", "docker"],
@@ -26,12 +26,17 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                       "ci95": [1.012, 1.05], "verdict": "slower", "blocks": 8, "paired": true,
                       "noise_floor": 0.004, "noise_ci95": [0.98, 1.012], "mde": 0.021, "comparable": true,
                       "confounders": ["python: 3.11.2 on native, 3.11.9 on docker"],
-                      "baseline_value": 0.0101, "platform_value": 0.0104, "boots": [1, 1]}],
+                      "baseline_value": 0.0101, "platform_value": 0.0104, "boots": [1, 1],
+                      "p_value": 0.002, "p_holm": 0.03,
+                      "percentiles": [{"percent": 95, "slowdown": 1.2, "ci95": [1.1, 1.31], "reason": ""}]}],
+     "regressions": [17],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80}],
      "unmatched": [{"platform": "docker", "baseline": "native", "task": "memory.bandwidth",
                     "metric": "triad_bandwidth", "stack": "driver", "device": "cpu", "quantities": 1,
                     "platform_only": {}, "baseline_only": {"threads": [8]}, "reason": "threads 8 on native alone"}],
+     "exclusions": [{"platform": "docker", "stack": …, "task": …, "device": "cuda:0", "block": 3, "attempt": 1,
+                     "cause": "throttled: …"}],
      "attribution": [],
      "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "evidence": []}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
@@ -49,6 +54,7 @@ from harness.analysis.boots import boot_environments, deviations
 from harness.analysis.compare import interval_level, looks
 from harness.analysis.confounders import environments, flat
 from harness.analysis.model import Analysis, Comparison
+from harness.analysis.multiplicity import listed
 from harness.results.bundle import Bundle, Origin, PlatformRecord
 from harness.results.machine import system
 
@@ -56,6 +62,15 @@ SCHEMA = 1
 HEADLINE_METRIC = "step_seconds"
 Scalar = str | int | float | bool
 Interval = list[float | None]  # [low, high], [null, null] where no interval can be given
+
+
+class PercentileRecord(TypedDict):
+    """A tail of a comparison; `slowdown` is null where `reason` says why there is none."""
+
+    percent: int
+    slowdown: float | None
+    ci95: Interval
+    reason: str
 
 
 class ComparisonRecord(TypedDict):
@@ -82,6 +97,9 @@ class ComparisonRecord(TypedDict):
     baseline_value: float  # geometric mean over blocks of per-invocation medians, in `unit`
     platform_value: float
     boots: list[int]  # of the baseline, of the platform; of several, the boot is the replicate
+    p_value: float | None  # of a difference within the margin
+    p_holm: float | None  # adjusted by Holm over all comparisons that are comparable
+    percentiles: list[PercentileRecord]
 
 
 class DistributionRecord(TypedDict):
@@ -112,6 +130,18 @@ class UnmatchedRecord(TypedDict):
     platform_only: dict[str, list[Scalar | None]]  # dim → values that the platform alone has; null is without the dim
     baseline_only: dict[str, list[Scalar | None]]
     reason: str
+
+
+class ExclusionRecord(TypedDict):
+    """An invocation that is in no statistics, and why (`harness.analysis.exclusions`)."""
+
+    platform: str  # arm's name
+    stack: str
+    task: str
+    device: str
+    block: int
+    attempt: int
+    cause: str
 
 
 class ClaimRecord(TypedDict):
@@ -180,7 +210,7 @@ class RunRecord(TypedDict):
     seconds: float  # sum over all attempts
     precision: float | None
     looks: int  # how often the sequential design may look; 1 = not sequential
-    interval_level: float  # of each `ci95`: 1 - 0.05/looks, so that all looks together keep 95%
+    interval_level: float  # of each `ci95`, so that it covers with 95% when a look stopped the task
     boots: list[BootSummary]  # one for each run of a merged bundle; one alone for a run's own
     host: dict[str, str]  # flat inspection of the host
     gpus: list[dict[str, Any]]
@@ -199,8 +229,10 @@ class Document(TypedDict):
     stacks: dict[str, dict[str, Any]]
     headlines: list[HeadlineRecord]
     comparisons: list[ComparisonRecord]
+    regressions: list[int]  # into `comparisons`: slower, with p_holm of 0.05 at most
     distributions: list[DistributionRecord]
     unmatched: list[UnmatchedRecord]
+    exclusions: list[ExclusionRecord]
     attribution: list[Any]
     claims: list[ClaimRecord]
     capabilities: list[CapabilityRecord]
@@ -221,8 +253,10 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "stacks": dict(bundle.manifest.stacks),
         "headlines": [_headline(name, comparisons) for name in analysis.platforms if name != analysis.baseline],
         "comparisons": comparisons,
+        "regressions": list(listed(analysis.comparisons)),
         "distributions": [cast("DistributionRecord", _plain(asdict(each))) for each in analysis.distributions],
         "unmatched": [cast("UnmatchedRecord", asdict(each)) for each in analysis.unmatched],
+        "exclusions": [cast("ExclusionRecord", asdict(each)) for each in analysis.exclusions],
         "attribution": list(analysis.attribution),
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
         "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],
@@ -294,4 +328,10 @@ def _summary(record: PlatformRecord) -> PlatformSummary:
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record as JSON has it: lists for tuples, so that it equals what is read back."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
+    return {name: _listed(value) for name, value in record.items()}
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - a field of any record
+    if isinstance(value, tuple | list):
+        return [_listed(each) for each in value]
+    return _plain(value) if isinstance(value, dict) else value

@@ -35,7 +35,8 @@ class Estimate:
 
     The interval is None with fewer than two replicates, which `blocks` counts (of an unpaired estimate the smaller
     side's). `spread` is the standard deviation of the log differences, of an unpaired estimate that of the difference
-    of one replicate a side. `freedom` are Welch's degrees of freedom, None for a paired estimate.
+    of one replicate a side. `freedom` are Welch's degrees of freedom, None for a paired estimate. `error` is the
+    standard error of `log_ratio`.
     """
 
     log_ratio: float
@@ -44,18 +45,19 @@ class Estimate:
     spread: float | None
     blocks: int
     freedom: float | None = None
+    error: float | None = None
 
     @property
     def ratio(self) -> float:
         """Cost over cost: above 1 the second side is worse."""
-        return _exp(self.log_ratio)
+        return exponential(self.log_ratio)
 
     @property
     def interval(self) -> tuple[float | None, float | None]:
         """The ratio's interval."""
         if self.low is None or self.high is None:
             return (None, None)
-        return (_exp(self.low), _exp(self.high))
+        return (exponential(self.low), exponential(self.high))
 
     @property
     def resolved(self) -> bool:
@@ -74,8 +76,9 @@ def paired(baseline: Values, platform: Values, *, better: Better = "lower", leve
     if blocks < 2:
         return Estimate(log_ratio=mean, low=None, high=None, spread=None, blocks=blocks)
     spread = float(logs.std(ddof=1))
-    half = float(stats.t.ppf(0.5 + level / 2, blocks - 1)) * spread / math.sqrt(blocks)
-    return Estimate(log_ratio=mean, low=mean - half, high=mean + half, spread=spread, blocks=blocks)
+    error = spread / math.sqrt(blocks)
+    half = _critical(level, blocks - 1) * error
+    return Estimate(log_ratio=mean, low=mean - half, high=mean + half, spread=spread, blocks=blocks, error=error)
 
 
 def unpaired(baseline: Values, platform: Values, *, better: Better = "lower", level: float = LEVEL) -> Estimate:
@@ -86,15 +89,17 @@ def unpaired(baseline: Values, platform: Values, *, better: Better = "lower", le
         return Estimate(log_ratio=mean, low=None, high=None, spread=None, blocks=blocks)
     spread = math.sqrt(float(ours.var(ddof=1) + theirs.var(ddof=1)))
     if spread == 0.0:  # scipy has no interval without variance
-        return Estimate(log_ratio=mean, low=mean, high=mean, spread=0.0, blocks=blocks)
+        return Estimate(log_ratio=mean, low=mean, high=mean, spread=0.0, blocks=blocks, error=0.0)
     test = stats.ttest_ind(theirs, ours, equal_var=False)
     low, high = map(float, test.confidence_interval(level))
-    return Estimate(log_ratio=mean, low=low, high=high, spread=spread, blocks=blocks, freedom=float(test.df))
+    freedom = float(test.df)
+    error = (high - low) / 2 / _critical(level, freedom)
+    return Estimate(log_ratio=mean, low=low, high=high, spread=spread, blocks=blocks, freedom=freedom, error=error)
 
 
 def geometric_mean(values: Values) -> float:
     """Return the geometric mean of values above 0."""
-    return _exp(float(np.log(values).mean()))
+    return exponential(float(np.log(values).mean()))
 
 
 def margin(noise_floor: float | None) -> float:
@@ -117,6 +122,22 @@ def verdict(estimate: Estimate, noise_floor: float | None) -> Verdict:
     return "equivalent" if -edge <= estimate.low and estimate.high <= edge else "inconclusive"
 
 
+def p_value(estimate: Estimate, noise_floor: float | None, looks: int = 1) -> float | None:
+    """Return the p-value of the hypothesis that the difference lies within the margin; None without an interval.
+
+    Two-sided t, from the nearer edge of the margin: below 0.05 exactly when a verdict at 95% says slower or faster.
+    Of a run that looks several times it is multiplied by their number (Bonferroni), which holds for whatever rule
+    stopped it and however small p is; the level of the interval (`harness.analysis.sequential`) is for 95% alone.
+    """
+    if estimate.error is None:
+        return None
+    beyond = abs(estimate.log_ratio) - margin(noise_floor)
+    if estimate.error == 0.0:
+        return 0.0 if beyond > 0 else 1.0
+    freedom = estimate.blocks - 1 if estimate.freedom is None else estimate.freedom
+    return min(1.0, 2 * looks * float(stats.t.sf(beyond / estimate.error, freedom)))
+
+
 def minimal_effect(estimate: Estimate, level: float = LEVEL) -> float | None:
     """Return the smallest relative slowdown that this many replicates detect at power 80%, two-sided at 1 - level.
 
@@ -129,7 +150,7 @@ def minimal_effect(estimate: Estimate, level: float = LEVEL) -> float | None:
     effect = _detectable(estimate.blocks, level)
     if effect is None or estimate.spread is None:
         return None
-    return _exp(effect * estimate.spread) - 1.0
+    return exponential(effect * estimate.spread) - 1.0
 
 
 @lru_cache(maxsize=256)
@@ -146,11 +167,15 @@ def _detectable(blocks: int, level: float) -> float | None:
 
 
 def _welch_effect(estimate: Estimate, freedom: float, level: float) -> float | None:
-    if estimate.blocks < 3 or estimate.low is None or estimate.high is None:
+    if estimate.blocks < 3 or estimate.error is None:
         return None
-    critical = float(stats.t.ppf(0.5 + level / 2, freedom))
-    error = (estimate.high - estimate.low) / 2 / critical  # standard error of the difference of the means
-    return _exp((critical + float(stats.t.ppf(POWER, freedom))) * error) - 1.0
+    return exponential((_critical(level, freedom) + float(stats.t.ppf(POWER, freedom))) * estimate.error) - 1.0
+
+
+@lru_cache(maxsize=256)
+def _critical(level: float, freedom: float) -> float:
+    """Return the two-sided critical value of Student's t."""
+    return float(stats.t.ppf(0.5 + level / 2, freedom))
 
 
 def _costs(values: Values, better: Better) -> Values:
@@ -159,6 +184,6 @@ def _costs(values: Values, better: Better) -> Values:
     return costs
 
 
-def _exp(log: float) -> float:
+def exponential(log: float) -> float:
     """Return exp(log), kept within a double: JSON has no infinity."""
     return math.exp(min(max(log, -_LARGEST_LOG), _LARGEST_LOG))

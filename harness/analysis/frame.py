@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from harness.agent.messages import CellResult, Metric
+from harness.analysis.exclusions import counts
 from harness.results.bundle import Bundle
 
-MEASURED = frozenset({"ok", "limited"})  # the statuses whose samples count
 SERIES_COLUMNS = ("run", "boot", "platform", "stack", "device", "task", "metric", "unit", "better", "dims", "block")
 SAMPLE_COLUMNS = ("series", *SERIES_COLUMNS, "index", "value", "warmup")
 
@@ -75,7 +75,7 @@ def _framed(results: Iterable[tuple[str, str, CellResult]]) -> pd.DataFrame:
     heads: list[tuple[object, ...]] = []
     metrics: list[Metric] = []
     for run, boot, result in results:
-        if result.status in MEASURED:
+        if counts(result):
             heads.extend(_head(run, boot, result, metric) for metric in result.metrics)
             metrics.extend(result.metrics)
     return _expanded(pd.DataFrame(heads, columns=list(SERIES_COLUMNS)), metrics)

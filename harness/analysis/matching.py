@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from harness.agent.messages import CellResult
 from harness.analysis.confounders import flat
-from harness.analysis.frame import MEASURED
+from harness.analysis.exclusions import MEASURED
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, Origin
 

@@ -11,6 +11,16 @@ ClaimVerdict = Literal["supported", "refuted", "depends", "not measured"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Percentile:
+    """A tail of a comparison: the slowdown of one percentile of the samples, or why there is none."""
+
+    percent: int  # 95, 99: of the costs, so the bad end whatever the unit's direction
+    slowdown: float | None = None
+    ci95: tuple[float | None, float | None] = (None, None)
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """One task's metric on two platforms.
 
@@ -40,6 +50,9 @@ class Comparison:
     platform_value: float = 0.0
     noise_ci95: tuple[float | None, float | None] = (None, None)  # the A/A ratio's interval
     boots: tuple[int, int] = (1, 1)  # of the baseline and of the platform; of several, the boot is the replicate
+    p_value: float | None = None  # of a difference within the margin (`harness.analysis.estimate.p_value`)
+    p_holm: float | None = None  # the same, adjusted for the whole matrix
+    percentiles: tuple[Percentile, ...] = ()  # none where an invocation has too few samples for one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +97,19 @@ class Unmatched:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """An invocation that measured and is in no statistics, for the cause that is stated."""
+
+    platform: str  # arm name, `native@2`
+    stack: str
+    task: str
+    device: str
+    block: int
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
     """Per-invocation medians of one metric on one platform arm, in block order, for the charts."""
 
@@ -110,6 +136,7 @@ class Analysis:
     capabilities: tuple[Capability, ...]
     distributions: tuple[Distribution, ...]
     unmatched: tuple[Unmatched, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
     attribution: tuple[Any, ...] = ()
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
     warnings: tuple[str, ...] = ()  # about the run as a whole

@@ -19,6 +19,9 @@ class FakeNvml(ModuleType):
     NVML_TEMPERATURE_GPU = 0
     NVML_PCIE_UTIL_TX_BYTES = 0
     NVML_PCIE_UTIL_RX_BYTES = 1
+    NVML_MEMORY_ERROR_TYPE_CORRECTED = 0
+    NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 1
+    NVML_VOLATILE_ECC = 0
 
     class NVMLError(Exception):
         pass

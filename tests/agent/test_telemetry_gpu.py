@@ -14,6 +14,7 @@ ANSWERS = {
     "nvmlDeviceGetCurrentClocksEventReasons": 0x44,
     "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=97, memory=40),
     "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=8_000, used=5_000),
+    "nvmlDeviceGetTotalEccErrors": 2,  # of each kind
     "nvmlDeviceGetPcieReplayCounter": 3,
     "nvmlDeviceGetPcieThroughput": 12,
 }
@@ -38,6 +39,7 @@ def test_a_gpu_is_sampled_in_units_of_the_si() -> None:
         "gpu0.temperature_celsius": 71,
         "gpu0.clock_event_reasons": 0x44,
         "gpu0.utilization_percent": 97,
+        "gpu0.ecc_errors": 4,
         "gpu0.memory_used_bytes": 5_000,
         "gpu0.pcie_generation": 5,
         "gpu0.pcie_width": 16,

@@ -47,6 +47,17 @@ def test_a_power_cap_is_a_mark_and_no_warning() -> None:
     assert warnings(found) == ()
 
 
+@pytest.mark.parametrize(("low", "high", "marked"), [(3, 5, ["ecc"]), (3, 3, [])])
+def test_memory_errors_during_the_task_are_a_mark_and_those_before_are_not(
+    low: float, high: float, marked: list[str]
+) -> None:
+    summary = {"gpu0.ecc_errors": {"min": low, "median": low, "max": high}, "gpu0.power_watts": {"min": 1, "max": 2}}
+    found = marks(record(), {"summary": summary, "gpus": {"gpu0": "GPU-1"}})
+
+    assert [mark["name"] for mark in found] == marked
+    assert [("GPU-1 counted 2 memory errors" in warning) for warning in warnings(found)] == [True] * len(marked)
+
+
 def test_a_moment_is_not_enough() -> None:
     assert marks(record(), samples(bit_64=rules.CLOCK_SHARE)) == []
 

@@ -173,11 +173,11 @@ def test_one_block_is_inconclusive(tmp_path: Path) -> None:
     assert (one.ci95, one.verdict, one.mde) == ((None, None), "inconclusive", None)
 
 
-def test_each_look_costs_its_share_of_the_level(tmp_path: Path, bundle: Bundle) -> None:
+def test_looks_raise_the_level(tmp_path: Path, bundle: Bundle) -> None:
     assert (interval_level(bundle.manifest), looks(bundle.manifest)) == (0.95, 1)
     sequential = read(write_bundle(tmp_path / "looks", tasks=(TRAINING,), blocks=12, samples=5, precision=0.02))
     assert looks(sequential.manifest) == 3
-    assert interval_level(sequential.manifest) == pytest.approx(1 - 0.05 / 3)
+    assert 0.95 < interval_level(sequential.manifest) < 1 - 0.05 / 3
 
 
 def test_a_task_is_settled_when_all_its_intervals_are_narrow(bundle: Bundle) -> None:

@@ -61,7 +61,7 @@ def test_every_promised_field_is_there(whole: Document) -> None:
 def test_the_run_is_described(whole: Document) -> None:
     run = whole["run"]
     assert (run["id"], run["blocks"], run["looks"]) == ("synthetic", 8, 2)
-    assert run["interval_level"] == pytest.approx(0.975)
+    assert 0.95 < run["interval_level"] < 0.975
     assert run["host"]["cpu.model"] == "Synthetic CPU"
     assert run["invocations"] == 8 * (3 * len(TASKS) + 1)
     assert len(run["fingerprint"]) == 64

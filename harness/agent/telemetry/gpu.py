@@ -68,6 +68,7 @@ def _questions(nvml: ModuleType, gpu: Any) -> Sequence[Question]:  # noqa: ANN40
         ("temperature_celsius", 1, lambda: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU)),
         (REASONS, 1, lambda: _reasons(nvml, gpu)),
         ("utilization_percent", 1, lambda: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
+        ("ecc_errors", 1, lambda: _memory_errors(nvml, gpu)),
         ("memory_used_bytes", SELDOM, lambda: nvml.nvmlDeviceGetMemoryInfo(gpu).used),
         ("pcie_generation", SELDOM, lambda: nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu)),
         ("pcie_width", SELDOM, lambda: nvml.nvmlDeviceGetCurrPcieLinkWidth(gpu)),
@@ -83,6 +84,12 @@ def _reasons(nvml: ModuleType, gpu: Any) -> int:  # noqa: ANN401 - a handle of a
         return int(nvml.nvmlDeviceGetCurrentClocksEventReasons(gpu))
     except (nvml.NVMLError_FunctionNotFound, AttributeError):
         return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
+
+
+def _memory_errors(nvml: ModuleType, gpu: Any) -> int:  # noqa: ANN401 - likewise
+    """Return how many memory errors were counted since the driver was loaded, corrected or not."""
+    kinds = (nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
+    return sum(int(nvml.nvmlDeviceGetTotalEccErrors(gpu, kind, nvml.NVML_VOLATILE_ECC)) for kind in kinds)
 
 
 def _throughput(nvml: ModuleType, gpu: Any, direction: int) -> int:  # noqa: ANN401 - likewise

@@ -1,8 +1,9 @@
 """Marks: what a reader must know of an invocation before comparing it, each by a rule that it states.
 
-Nothing is deleted for a mark. An invocation is
+Nothing is deleted for a mark; the analysis leaves `throttled` and `ecc` out of its statistics. An invocation is
 
 `throttled`      when hardware, heat or a power brake lowered a GPU's clock,
+`ecc`            when a GPU counted memory errors meanwhile: it may have retried, remapped or lost work,
 `power_capped`   when the GPU's power limit did: usual under full load and the same on every platform, so no warning,
 `contended`      when the hypervisor gave the processors to others, or tasks waited for a processor. The pressure is
                  that of the whole machine, and the task's own threads count too when there are more than processors.
@@ -24,22 +25,23 @@ STEAL_LEAST = 0.05  # seconds: the kernel counts stolen time in steps of 10 ms
 PRESSURE_SHARE = 0.1  # of the task's time
 BUSY = ("user", "nice", "system", "irq", "softirq")
 
+WARNINGS = {
+    "throttled": "the clock of {gpu} was throttled during {share:.0%} of the task ({rule}): "
+    "mend cooling or power supply and measure again",
+    "ecc": "{gpu} counted {errors} memory errors during the task ({rule}): see `nvidia-smi -q -d ECC`",
+}
+
 Mark = dict[str, Any]
 
 
 def marks(record: Mapping[str, Any], samples: Mapping[str, Any]) -> list[Mark]:
     """Return the marks of an invocation: `name`, `share`, `rule`, and `gpu` (a UUID) where it is about one."""
-    return [*_clocks(samples), *_stolen(record), *_waited(record)]
+    return [*_clocks(samples), *_memory_errors(samples), *_stolen(record), *_waited(record)]
 
 
 def warnings(found: list[Mark]) -> tuple[str, ...]:
     """Return a line for each mark that makes the result doubtful by itself."""
-    return tuple(
-        f"the clock of {mark['gpu']} was throttled during {mark['share']:.0%} of the task ({mark['rule']}): "
-        "mend cooling or power supply and measure again"
-        for mark in found
-        if mark["name"] == "throttled"
-    )
+    return tuple(WARNINGS[mark["name"]].format(**mark) for mark in found if mark["name"] in WARNINGS)
 
 
 def _clocks(samples: Mapping[str, Any]) -> Iterator[Mark]:
@@ -53,6 +55,15 @@ def _clocks(samples: Mapping[str, Any]) -> Iterator[Mark]:
             if share > CLOCK_SHARE:
                 rule = f"{what} in more than {CLOCK_SHARE:.0%} of the samples"
                 yield {"name": name, "share": share, "rule": rule, "gpu": samples["gpus"].get(gpu, gpu)}
+
+
+def _memory_errors(samples: Mapping[str, Any]) -> Iterator[Mark]:
+    for column, summary in samples.get("summary", {}).items():
+        gpu, _, name = column.partition(".")
+        if name == "ecc_errors" and summary["max"] > summary["min"]:
+            number = int(summary["max"] - summary["min"])
+            rule = "the count of ECC memory errors rose"
+            yield {"name": "ecc", "share": 1.0, "errors": number, "rule": rule, "gpu": samples["gpus"].get(gpu, gpu)}
 
 
 def _stolen(record: Mapping[str, Any]) -> Iterator[Mark]:
