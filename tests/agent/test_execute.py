@@ -9,6 +9,7 @@ from harness.agent.execute import execute, fill_in, one_line
 from harness.agent.messages import CellResult, CellSpec, Metric, to_json
 from harness.agent.task import find
 from tests.agent.conftest import MakeSpec
+from tests.agent.systems import CRASH, CRASHED
 
 pytestmark = pytest.mark.usefixtures("fake_probes")
 
@@ -136,11 +137,11 @@ def test_a_throttled_gpu_is_a_warning_and_the_samples_stay(
 
 
 def test_a_sampler_that_crashes_costs_the_samples_alone(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.agent.telemetry.child.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
+    monkeypatch.setattr("harness.agent.telemetry.child.PROGRAM", CRASH)
     result = run(make_spec())
 
     assert (result.status, result.warnings) == ("ok", ("one line",))
-    assert result.telemetry["samples"] == {"error": "the sampler crashed (signal 11)"}
+    assert result.telemetry["samples"] == {"error": f"the sampler crashed ({CRASHED})"}
 
 
 def test_one_line_keeps_the_words() -> None:

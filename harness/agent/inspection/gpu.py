@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness.agent.exit_status import crash
 from harness.agent.inspection.facts import Fact
 
 TIMEOUT = 30.0  # seconds; the driver of an idle GPU without persistence mode may need several to wake up
@@ -40,8 +41,8 @@ def inspect() -> dict[str, Fact]:
 
 
 def _read(answer: subprocess.CompletedProcess[str]) -> dict[str, Fact]:
-    if answer.returncode < 0:
-        return _absent(f"NVML crashed (signal {-answer.returncode})")
+    if cause := crash(answer.returncode):
+        return _absent(f"NVML crashed ({cause})")
     try:
         facts: dict[str, Fact] = json.loads(answer.stdout)
     except ValueError:
