@@ -61,7 +61,14 @@ def _noted(file: Path) -> Owner | None:
 
 
 def _end(leader: Owner | None) -> None:
-    """Kill the process group that this process leads, if it is still the same process."""
-    if leader is not None and leader.is_running() and sys.platform != "win32":
-        with contextlib.suppress(OSError):
+    """Kill the process group that this process leads, if it is still the same process.
+
+    On Windows a job object has ended the group with the run that started it; killed here is what it may have missed.
+    """
+    if leader is None or not leader.is_running():
+        return
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            os.kill(int(leader.pid), signal.SIGTERM)  # TerminateProcess
+        else:
             os.killpg(int(leader.pid), signal.SIGKILL)
