@@ -207,6 +207,7 @@ def test_a_log_that_cannot_be_written_is_an_error_of_the_results(tmp_path: Path)
         process.run([PYTHON, "-c", ""], timeout=5, on_line=print, log=tmp_path / "file" / "log")
 
 
+@not_on_windows("it has no /dev/full")
 def test_a_full_disk_is_an_error_of_the_results_and_ends_the_process(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="No space left on device"):
         process.run([PYTHON, "-c", "print('x')"], timeout=5, on_line=print, log=Path("/dev/full"))
