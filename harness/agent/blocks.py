@@ -10,6 +10,7 @@ import errno
 import mmap
 import os
 import random
+import sys
 import time
 from array import array
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from typing import Literal, Protocol
 from harness.agent.helper import NativeHelper, loops
 from harness.agent.loops import Loops, PythonLoops
 from harness.agent.sampling import NANOSECOND
-from harness.agent.task import Unavailable, Unsupported
+from harness.agent.task import Unavailable
 
 STAMPED = 4096  # bytes; blocks are multiples of it
 DIRECT, NO_READ_AHEAD, MAPPED, DATA_ONLY = 1, 2, 4, 8  # PROBE_BLOCKS_… of native/overhead_probe.h
@@ -114,6 +115,8 @@ class PythonBlocks:
 
     def read(self, path: Path, offsets: Sequence[int], size: int, how: int = 0, *, limit: float = 0) -> Pass:
         """Read the block at each offset."""
+        if sys.platform == "win32":
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "preadv")
         seconds: list[float] = []
         with _opened(path, os.O_RDONLY, how) as file, _buffer(size) as buffer:
             first = before = time.perf_counter_ns()
@@ -129,12 +132,12 @@ class PythonBlocks:
 
 
 def blocks(task: str) -> Blocks:
-    """Return the native loops, else the Python ones. Raises Unsupported where there are neither."""
-    if not hasattr(os, "preadv"):
-        raise Unsupported(f"{task} has no loop for this operating system yet: leave it out of the profile")
+    """Return the native loops, else the Python ones. Raises Unavailable where there are neither."""
     timed = loops("blocks_read")
     if isinstance(timed, NativeHelper):
         return NativeBlocks(loops=timed)
+    if sys.platform == "win32":
+        raise Unavailable(f"{task} needs the native helper: build it with `nox -s native`")
     return PythonBlocks(loops=PythonLoops())
 
 
@@ -153,6 +156,8 @@ def _done(values: Sequence[float]) -> Pass:
 
 @contextmanager
 def _opened(path: Path, flags: int, how: int) -> Iterator[int]:
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "O_DIRECT")
     file = os.open(path, flags | os.O_CLOEXEC | (os.O_DIRECT if how & DIRECT else 0), 0o600)
     try:
         if how & NO_READ_AHEAD:

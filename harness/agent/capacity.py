@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 
 from harness.agent.inspection import cgroup
 from harness.agent.inspection.facts import Files, fact, fields
@@ -19,6 +20,10 @@ LINE = 64  # bytes of a cache line where the system does not say
 
 def available_memory(files: Files) -> int | None:
     """Return the bytes that may be taken: the system's available memory or the cgroups' limit, None if unknown."""
+    if sys.platform == "win32" and files.of_this_machine:
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return win32.memory().available
     system = fact("MemAvailable", lambda: _kilobytes(fields(files.text("/proc/meminfo"))["MemAvailable"]))
     limits = (system["value"], cgroup.inspect(files)["memory_bytes"]["value"])
     return min((int(limit) for limit in limits if isinstance(limit, (int, float))), default=None)
@@ -56,6 +61,8 @@ def setting(task: str, param: str) -> str:
 
 def last_cache(files: Files) -> int:
     """Return the size in bytes of the first CPU's largest cache, 0 if unknown."""
+    if sys.platform == "win32" and files.of_this_machine:
+        return max((size for size, _ in _windows_caches()), default=0)
     try:
         return max(_kilobytes(files.text(path)) for path in files.matching(f"{CACHE}/index*/size"))
     except (OSError, ValueError):
@@ -64,10 +71,24 @@ def last_cache(files: Files) -> int:
 
 def cache_line(files: Files) -> int:
     """Return the size in bytes of the largest line of the first CPU's caches."""
+    if sys.platform == "win32" and files.of_this_machine:
+        return max((line for _, line in _windows_caches() if line), default=LINE)
     try:
         return max(int(files.text(path)) for path in files.matching(f"{CACHE}/index*/coherency_line_size"))
     except (OSError, ValueError):
         return LINE
+
+
+def _windows_caches() -> list[tuple[int, int]]:
+    """Return size and line size of each cache; none where Windows does not tell."""
+    if sys.platform != "win32":
+        return []
+    from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+    try:
+        return win32.caches()
+    except OSError:
+        return []
 
 
 def page_size() -> int:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from harness.agent.exit_status import crash
 from harness.agent.privacy import without_person
 from harness.agent.sampling import NANOSECOND
 
@@ -37,10 +38,10 @@ def timed(argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | No
         return _run(argv, step, environ or {}, log)
 
 
-def output(argv: Sequence[str | Path], step: str) -> str:
+def output(argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | None = None) -> str:
     """Run a program and return what it printed. Raises StepError as `timed` does."""
     with tempfile.TemporaryFile() as log:
-        _run(argv, step, {}, log)
+        _run(argv, step, environ or {}, log)
         return _text(log)
 
 
@@ -82,7 +83,8 @@ def _await_end(process: subprocess.Popen[bytes]) -> int:
 def _ending(status: int, seconds: float) -> str:
     if seconds >= LIMIT:
         return f"no end after {LIMIT:g} s"
-    return f"ended by signal {-status}" if status < 0 else f"exit status {status}"
+    cause = crash(status)
+    return f"ended by {cause}" if cause else f"exit status {status}"
 
 
 def _text(log: IO[bytes]) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.agent import children
-from harness.agent.task import Unavailable, Unsupported
+from harness.agent import children, compilers_windows
+from harness.agent.compilers_windows import WindowsCompiler
+from harness.agent.task import Unavailable
 
 Language = Literal["c++", "cuda"]
 
@@ -34,6 +35,11 @@ class Compiler:
     path: str
     language: Language
 
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables that it needs: its messages in English."""
+        return {"LC_ALL": "C"}
+
     def version(self) -> str:
         """Return what the program calls itself. Raises StepError if it can't even say that."""
         lines = children.output([self.path, "--version"], f"{self.path} --version").splitlines()
@@ -53,13 +59,14 @@ class Compiler:
         return ("-Xcompiler", "-fPIC") if self.language == "cuda" else ("-std=c++17", "-fPIC")
 
 
-def find(language: Language) -> Compiler:
-    """Return the platform's compiler. Raises Unavailable with the command that installs one.
-
-    On Windows Unsupported: cl.exe takes other options, and is found through vswhere, not on the PATH.
-    """
+def find(language: Language) -> Compiler | WindowsCompiler:
+    """Return the platform's compiler. Raises Unavailable with the command that installs one."""
     if sys.platform == "win32":
-        raise Unsupported("tooling.build drives no compiler of Windows yet: leave it out of the profile there")
+        return compilers_windows.find(language)
+    return _on_path(language)
+
+
+def _on_path(language: Language) -> Compiler:
     found = next((path for name in PROGRAMS[language] if (path := shutil.which(name))), None)
     if found is None:
         raise Unavailable(f"no {' or '.join(PROGRAMS[language])} on the PATH: {_remedy(language)}")

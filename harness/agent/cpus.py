@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,18 @@ from harness.agent.inspection.facts import Files, fields
 
 NODES = "/sys/devices/system/node"
 FREE = -1  # to the native helper: any CPU, any node
-GROUP = 64  # CPUs that a thread of Windows can be bound to without changing its processor group
 
 
 def usable_cpus() -> list[int]:
-    """Return the CPUs that the affinity of this process allows, which a CPU limit does not lower."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(min(os.cpu_count() or 1, GROUP)))
+    """Return the CPUs that the affinity of this process allows, which a CPU limit does not lower.
+
+    On Windows those of the processor group in which the process has started.
+    """
+    if sys.platform == "win32":
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return win32.bits(win32.affinity())
+    return sorted(os.sched_getaffinity(0))
 
 
 def cpu_to_pin() -> int:
@@ -51,17 +56,18 @@ def node_pairs(files: Files, usable: Collection[int]) -> list[NodePair]:
     A node may have CPUs alone (no memory in its slots) or memory alone (CXL).
     """
     try:
-        online = number_list(files.text(f"{NODES}/online"))
+        nodes = _nodes(files)
+        if len(nodes) < 2:
+            return []
+        cpus = {node: tuple(sorted(all_of_it & set(usable))) for node, all_of_it in nodes.items()}
+        with_memory = _memory_nodes(files, nodes)
     except (OSError, ValueError):
         return []
-    if len(online) < 2:
-        return []
-    cpus = {node: tuple(sorted(_cpus(files, node) & set(usable))) for node in online}
     return [
         NodePair(cpu_node=node, cpus=cpus[node], memory_node=memory)
-        for node in online
+        for node in nodes
         if cpus[node]
-        for memory in _memory_nodes(files, online)
+        for memory in with_memory
     ]
 
 
@@ -82,13 +88,35 @@ def number_list(text: str) -> list[int]:
 
 @contextmanager
 def on_cpus(cpus: Collection[int]) -> Iterator[None]:
-    """Bind this thread, and those it starts meanwhile, to some CPUs (Linux). Raises OSError as the kernel does."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cpus)
+    """Bind this thread, and those it starts meanwhile, to some CPUs. Raises OSError as the system does.
+
+    Windows' threads don't inherit: there it is the whole process.
+    """
+    before = usable_cpus()
+    _bind(cpus)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        _bind(before)
+
+
+def _bind(cpus: Collection[int]) -> None:
+    if sys.platform == "win32":
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        win32.set_affinity(sum(1 << cpu for cpu in cpus))
+    else:
+        os.sched_setaffinity(0, cpus)
+
+
+def _nodes(files: Files) -> dict[int, set[int]]:
+    """Return node → its CPUs. Raises OSError and ValueError where the system does not say."""
+    if sys.platform == "win32" and files.of_this_machine:
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return win32.nodes()
+    online = number_list(files.text(f"{NODES}/online"))
+    return {node: _cpus(files, node) for node in online} if len(online) > 1 else {}
 
 
 def _cpus(files: Files, node: int) -> set[int]:
@@ -97,6 +125,8 @@ def _cpus(files: Files, node: int) -> set[int]:
 
 def _memory_nodes(files: Files, online: Collection[int]) -> list[int]:
     """Return the nodes that have memory and whose memory this process's cpuset allows."""
+    if sys.platform == "win32" and files.of_this_machine:
+        return sorted(online)  # one without memory refuses when it is asked
     having = set(number_list(files.text(f"{NODES}/has_memory"))) if files.exists(f"{NODES}/has_memory") else set(online)
     allowed = fields(files.text("/proc/self/status")).get("Mems_allowed_list")
     return sorted(having & set(number_list(allowed))) if allowed is not None else sorted(having)

@@ -6,10 +6,12 @@ Its functions are documented in native/overhead_probe.h.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
 import hashlib
 import os
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -45,6 +47,7 @@ _SIGNATURES: Mapping[str, tuple[type, ...]] = {
     "files_create": _FILES,
     "files_stat": _FILES,
     "files_read": _FILES,
+    "files_read_unbuffered": _FILES,
     "files_unlink": _FILES,
     "files_list": (_PATH, _I64, _SECONDS),
     # CPU and memory
@@ -211,5 +214,18 @@ def _in_temporary_file(content: bytes, suffix: str) -> Iterator[str]:
             file.write(content)
         yield path
     finally:
-        with suppress(PermissionError):  # Windows keeps a loaded library until the process ends
+        try:
             os.unlink(path)  # noqa: PTH108 - a plain name from mkstemp
+        except PermissionError:  # Windows keeps a loaded library from being removed
+            atexit.register(_unload_and_remove, path)
+
+
+def _unload_and_remove(path: str) -> None:
+    """Remove a library of Windows at the end of the process; after it none of its functions may be called."""
+    if sys.platform == "win32":
+        kernel32 = ctypes.WinDLL("kernel32")
+        kernel32.GetModuleHandleW.restype = ctypes.c_void_p
+        kernel32.FreeLibrary.argtypes = (ctypes.c_void_p,)
+        kernel32.FreeLibrary(kernel32.GetModuleHandleW(path))
+    with suppress(OSError):
+        os.unlink(path)  # noqa: PTH108 - a plain name from mkstemp

@@ -14,42 +14,18 @@ from harness.agent.inspection.facts import Files
 UNKNOWN = 2**30  # bytes taken as available where the system does not say
 
 
-class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX."""
-
-    _fields_ = (
-        ("dwLength", ctypes.c_uint32),
-        ("dwMemoryLoad", ctypes.c_uint32),
-        *(
-            (name, ctypes.c_uint64)
-            for name in (
-                "ullTotalPhys",
-                "ullAvailPhys",
-                "ullTotalPageFile",
-                "ullAvailPageFile",
-                "ullTotalVirtual",
-                "ullAvailVirtual",
-                "ullAvailExtendedVirtual",
-            )
-        ),
-    )
-
-
 def available() -> int:
     """Return the bytes that may be taken without pushing others out; 1 GiB where the system does not say."""
-    if sys.platform == "win32":
-        status = _MemoryStatus(dwLength=ctypes.sizeof(_MemoryStatus))
-        known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-        return int(status.ullAvailPhys) if known else UNKNOWN
     return available_memory(Files()) or UNKNOWN
 
 
 @contextmanager
 def pageable(size: int) -> Iterator[int]:
     """Yield the address of `size` bytes of ordinary memory, page-aligned and present."""
-    mapping = (
-        mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if sys.platform != "win32" else mmap.mmap(-1, size)
-    )
+    if sys.platform == "win32":
+        mapping = mmap.mmap(-1, size)
+    else:
+        mapping = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory = ctypes.c_char.from_buffer(mapping)
     ctypes.memset(ctypes.addressof(memory), 1, size)
     yield ctypes.addressof(memory)

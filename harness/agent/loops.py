@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -172,6 +173,8 @@ def _one_thread() -> None:
 
 
 def _one_process() -> None:
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "fork")
     child = os.fork()
     if child == 0:
         os._exit(0)

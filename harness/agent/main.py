@@ -71,15 +71,24 @@ _VERBS: Mapping[str, Callable[[CellSpec, Path], int]] = {"run": _run, "inspect":
 
 
 def _heed_termination() -> None:
-    """Let SIGTERM end a task as Ctrl-C does; SIGINT too where the process was started with it ignored."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let SIGTERM end a task as Ctrl-C does; SIGINT too where the process was started with it ignored.
+
+    On Windows a process of its own group is told by Ctrl-Break, since Ctrl-C is switched off there.
+    """
+    for number in _stops():
+        signal.signal(number, signal.default_int_handler)
 
 
 def _ignore_signals() -> None:
     """Keep an impatient second signal from cutting off the result."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _stops():
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _stops() -> tuple[signal.Signals, ...]:
+    if sys.platform == "win32":
+        return signal.SIGTERM, signal.SIGINT, signal.SIGBREAK
+    return signal.SIGTERM, signal.SIGINT
 
 
 def _complain(text: str, status: int) -> int:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from harness.agent.task import Unsupported
 
+NO_WAY = "this operating system has no way to drop a file's pages"
 PATIENCE = 2.0  # seconds
 # A page that is being read ahead cannot be dropped, and mincore(2) does not show it before it is there.
 PAUSE = 0.02  # seconds: most disks have answered by then
 
 
 def write_back(paths: Iterable[Path]) -> None:
-    """Have the files' data written to the disk: pages that differ from it cannot be dropped."""
+    """Have the files' data written to the disk: pages that differ from it cannot be dropped.
+
+    Raises Unsupported where they can't be dropped at all.
+    """
+    if sys.platform == "win32":
+        raise Unsupported(NO_WAY)
     for path in paths:
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -28,8 +35,8 @@ def drop(paths: Iterable[Path]) -> int:
 
     Raises Unsupported where the operating system has no way to do it, OSError as the file system does.
     """
-    if not hasattr(os, "posix_fadvise"):
-        raise Unsupported("this operating system has no way to drop a file's pages")
+    if sys.platform == "win32":
+        raise Unsupported(NO_WAY)
     files = list(paths)
     deadline = time.monotonic() + PATIENCE
     kept = sum(map(_drop, files))
@@ -42,7 +49,9 @@ def drop(paths: Iterable[Path]) -> int:
 
 
 def holds(path: Path) -> bool:
-    """Whether any page of the file is in memory."""
+    """Whether any page of the file is in memory. Raises Unsupported where the operating system does not say."""
+    if sys.platform == "win32":
+        raise Unsupported("this operating system does not say which pages of a file are in memory")
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
@@ -52,6 +61,8 @@ def holds(path: Path) -> bool:
 
 
 def _drop(path: Path) -> bool:
+    if sys.platform == "win32":
+        return True
     with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return holds(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -25,9 +26,11 @@ def collect() -> dict[str, str]:
 
 def libc() -> str:
     """Return the C library's name and version, `glibc 2.36` or `musl`; empty where there is none to be found."""
+    if sys.platform == "win32":
+        return ""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (AttributeError, ValueError, OSError):  # not POSIX, or not glibc
+    except (ValueError, OSError):  # not glibc
         return "musl" if any(Path("/lib").glob("ld-musl-*")) else " ".join(platform.libc_ver()).strip()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -224,7 +225,12 @@ class ContainerPlatform:
             raise PlatformError(f"{self.name}: a container can't be killed: it hangs in the kernel", "See `dmesg`.")
 
     def _take_over(self, folder: Path, stack: str) -> None:
-        """Give this user what containers left in a folder as root: else it could not be removed."""
+        """Give this user what containers left in a folder as root: else it could not be removed.
+
+        Not on Windows, where a container's files are the user's.
+        """
+        if sys.platform == "win32":
+            return
         if not folder.is_dir() or not any(
             each.is_dir() and each.stat().st_uid != os.getuid() for each in folder.iterdir()
         ):

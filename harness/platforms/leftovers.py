@@ -61,7 +61,14 @@ def _noted(file: Path) -> Owner | None:
 
 
 def _end(process: Owner | None) -> None:
-    """Kill the group of a process that was started for the run, if it is still the same process."""
-    if process is not None and process.is_running() and sys.platform != "win32":
-        with contextlib.suppress(OSError):
+    """Kill the group of a process that was started for the run, if it is still the same process.
+
+    On Windows a job object has ended the group with the run that started it; killed here is what it may have missed.
+    """
+    if process is None or not process.is_running():
+        return
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            os.kill(int(process.pid), signal.SIGTERM)  # TerminateProcess
+        else:
             os.killpg(os.getpgid(int(process.pid)), signal.SIGKILL)

@@ -28,7 +28,14 @@ MEMORY_FOLDERS = (Path("/dev/shm"), Path("/run/shm"))  # noqa: S108 - measured a
 # A container starts with an empty environment; so does a native process, but for what a program cannot do without
 # and what says which GPUs are meant. OMP_NUM_THREADS and its like would make the two sides different.
 BASICS = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "XDG_CACHE_HOME", "LD_LIBRARY_PATH")
-KEPT = frozenset((*BASICS, *GPU_CHOICE))
+# Windows: libraries and sockets need SYSTEMROOT, vswhere is looked for below ProgramFiles(x86).
+BASICS_OF_WINDOWS = (
+    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "USERPROFILE", "USERNAME", "APPDATA",
+    "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)", "NUMBER_OF_PROCESSORS",
+    "PROCESSOR_ARCHITECTURE",
+)  # fmt: skip
+KEPT = frozenset((*BASICS, *BASICS_OF_WINDOWS, *GPU_CHOICE))
+SUPPORTED = {"linux": "Linux", "windows": "Windows"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +73,16 @@ class NativePlatform:
         self._environments: dict[str, _Environment] = {}
 
     def availability(self) -> Availability:
-        """Linux for now; on the other system the reason says to boot it. A runnable guest is said to be one."""
+        """Where the system is not the one that is meant the reason says to boot it. A guest is said to be one."""
         here = platform.system().lower()
-        wanted = self._config.os or "linux"
-        if here != "linux":
-            reason = f"{self.name}: native {platform.system()} is not supported yet; boot Linux on this machine"
+        if here not in SUPPORTED:
+            reason = f"{self.name}: native {platform.system()} is not supported; boot Linux or Windows on this machine"
             return Availability(runnable=False, reason=f"{reason} and run `nox -s matrix` there")
+        wanted = self._config.os or here
         if wanted != here:
-            reason = f"{self.name}: this is Linux; boot Windows on this machine and run `nox -s matrix` there"
-            return Availability(runnable=False, reason=f"{reason}, then report both bundles together")
+            reason = f"{self.name}: this is {SUPPORTED[here]}; boot {SUPPORTED[wanted]} on this machine and run"
+            reason = f"{reason} `nox -s matrix` there, then report both bundles together"
+            return Availability(runnable=False, reason=reason)
         return Availability(runnable=True, reason=guest_note(Path("/")))
 
     def offers(self, stack: Stack, device: str) -> Availability:

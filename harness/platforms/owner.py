@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,7 +15,8 @@ class Owner:
     """A process that cannot be mistaken for a later one with the same id.
 
     `namespace` is the PID namespace: from another container, the same id means another process. `start` is the time
-    since boot in clock ticks, as /proc gives it. What a system does not tell is empty.
+    since boot in clock ticks, as /proc gives it, on Windows the moment in its own ticks. What a system does not tell is
+    empty.
     """
 
     host: str
@@ -61,7 +63,11 @@ class Owner:
 
 
 def boot_id() -> str:
-    """Return the kernel's id of this boot, empty where there is none."""
+    """Return the system's id of this boot, empty where there is none."""
+    if sys.platform == "win32":
+        from harness.agent.inspection import windows  # noqa: PLC0415 - Windows only
+
+        return str(windows.boot_id()["value"] or "")
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -76,10 +82,24 @@ def _namespace() -> str:
 
 
 def _start_time(pid: str) -> str | None:
-    """Return the process's start in ticks since boot, None if there is no such process or it is only a zombie."""
+    """Return the process's start in ticks, None if there is no such process or it is only a zombie."""
+    if sys.platform == "win32":
+        return _start_on_windows(int(pid))
     try:
         text = Path("/proc", pid, "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     state, *rest = text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
     return None if state in {"Z", "X"} else rest[18]
+
+
+def _start_on_windows(pid: int) -> str | None:
+    if sys.platform != "win32":
+        return None
+    from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+    try:
+        start = win32.process_start(pid)
+    except OSError:
+        return None
+    return None if start is None else str(start)

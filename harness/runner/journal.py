@@ -15,18 +15,15 @@ from typing import TYPE_CHECKING, Self
 from harness.agent.messages import CellResult, to_json, write_json
 from harness.cache import without_home
 from harness.errors import ResultsError
+from harness.exclusive import acquire
 from harness.results.bundle import JOURNAL, JournalLine, invocation_name, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
     from typing import IO
 
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows has none; there the bundle is not guarded
-    fcntl = None
+
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows quotas by another name
 
 
 class Journal:
@@ -103,13 +100,10 @@ class Journal:
 
 def _lock(folder: Path) -> IO[bytes]:
     """Hold the bundle for this process: two runs in one bundle would run invocations twice."""
-    file = (folder / ".lock").open("wb")
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise ResultsError(f"{folder} is in use by another run", "Wait for it, or stop it with Ctrl-C") from None
+    file = (folder / ".lock").open("a+b")
+    if not acquire(file.fileno()):
+        file.close()
+        raise ResultsError(f"{folder} is in use by another run", "Wait for it, or stop it with Ctrl-C")
     return file
 
 
@@ -126,7 +120,7 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         problem = f"{folder} can't be written: {error.strerror or error}"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             remedy = f"Free some space there, then go on with: {resume_command(folder)}"
         else:
             remedy = "Name another folder with --results"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.agent.exit_status import crash
 from harness.agent.messages import CellResult, CellSpec, MessageError, read_json
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def _from_ending(job: Job, ending: Ending, problem: str) -> CellResult:
         )
     if ending.signal is not None:
         return CellResult.of(spec, "crashed", f"ended by {_signal_name(ending.signal)}; {look}")
+    if cause := crash(ending.exit_code or 0):
+        return CellResult.of(spec, "crashed", f"ended by {cause}; {look}")
     last = ending.detail or _last_line(job.log)
     said = f": {last}" if last else ""
     return CellResult.of(spec, "failed", f"ended with status {ending.exit_code}, {problem}{said}; {look}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ T = TypeVar("T")
 CHUNK = 1 << 16  # bytes read at once
 WAITING = 64  # chunks that may wait for the reader's consumer: 4 MiB
 LINE_LIMIT = 1 << 16  # characters of one line that are passed on; the rest of it goes to the log alone
+# Windows interrupts no wait for a lock: Ctrl-C counts when the wait is over. Seconds.
+INTERRUPTIBLE = 0.2 if sys.platform == "win32" else float("inf")
 LOG_LIMIT = 64 << 20  # characters of one log; a process that prints without end must not fill the disk
 
 
@@ -187,9 +190,9 @@ class Pump(Generic[T]):
         deadline = time.monotonic() + seconds
         while not self.ended.is_set() and (left := deadline - time.monotonic()) > 0:
             try:
-                self._take(self._events.get(timeout=left))
+                self._take(self._events.get(timeout=min(left, INTERRUPTIBLE)))
             except Empty:
-                break
+                continue
         return self.ended.is_set()
 
     def drain(self, *, quiet: float, at_most: float) -> None:

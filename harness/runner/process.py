@@ -1,11 +1,10 @@
-"""The one door to subprocesses: an own session each, a deadline, output passed on as it comes, nothing left behind."""
+"""The one door to subprocesses: an own group each, a deadline, output passed on as it comes, nothing left behind."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import PlatformError
+from harness.runner.group import OPTIONS, Group
 from harness.runner.output import CHUNK, Chunk, Collected, Pump, Sink, Stream, Tee, utf8
 
 # How a process that must end is asked: by Ctrl-C, so that it may tidy up, then more firmly, then killed. Seconds.
@@ -56,8 +56,8 @@ def run(
 ) -> Exit:
     """Run a program, the file `stdin` as its input; pass each line of its stdout on, and log stdout and stderr.
 
-    The program leads a session of its own; when it ends, is out of time (`timeout` seconds) or this call is left by
-    an exception (Ctrl-C), every process in that session's group is ended. `on_start` is told the process id.
+    The program leads a group of its own; when it ends, is out of time (`timeout` seconds) or this call is left by
+    an exception (Ctrl-C), every process in that group is ended. `on_start` is told the process id.
     Raises PlatformError if the program can't be started and ResultsError if the log can't be written.
     """
     with Tee(log, on_line) as tee:
@@ -103,7 +103,7 @@ def _start(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                start_new_session=True,
+                **OPTIONS,
             )
     except OSError as error:
         if stdin is not None and not stdin.is_file():
@@ -118,16 +118,17 @@ def _start(
 def _supervise(
     process: subprocess.Popen[bytes], sink: Sink, timeout: float, on_start: Callable[[int], None] | None
 ) -> Exit:
-    began = time.monotonic()
+    began = time.perf_counter()
     pump: Pump[None] = Pump(sink)
+    group = _grouped(process)
     try:
-        _connect(process, pump)
+        _connect(process, group, pump)
         if on_start:
             on_start(process.pid)
         in_time = pump.wait(timeout)
-        seconds = time.monotonic() - began
+        seconds = time.perf_counter() - began
     finally:
-        _shut_down(process, pump)
+        _shut_down(process, group, pump)
     pump.drain(quiet=QUIET, at_most=DRAIN)
     if not in_time:
         return Exit(timed_out=True, seconds=seconds)
@@ -135,8 +136,15 @@ def _supervise(
     return Exit(code=status, seconds=seconds) if status >= 0 else Exit(signal=-status, seconds=seconds)
 
 
-def _connect(process: subprocess.Popen[bytes], pump: Pump[None]) -> None:
-    pump.watch(lambda: _await_end(process))
+def _grouped(process: subprocess.Popen[bytes]) -> Group:
+    try:
+        return Group(process)
+    except OSError as error:
+        raise PlatformError(f"process {process.pid} can't be put under control: {error}") from error
+
+
+def _connect(process: subprocess.Popen[bytes], group: Group, pump: Pump[None]) -> None:
+    pump.watch(group.await_end)
     if process.stdout and process.stderr:
         pump.read(_chunks("stdout", process.stdout))
         pump.read(_chunks("stderr", process.stderr))
@@ -148,41 +156,19 @@ def _chunks(stream: Stream, pipe: IO[bytes]) -> Iterator[Chunk]:
             yield stream, data
 
 
-def _await_end(process: subprocess.Popen[bytes]) -> None:
-    """Wait without reaping: until the group has been ended, its number must not be given to anyone else."""
-    if sys.platform == "win32":
-        process.wait()
-    else:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-
-
-def _shut_down(process: subprocess.Popen[bytes], pump: Pump[None]) -> None:
+def _shut_down(process: subprocess.Popen[bytes], group: Group, pump: Pump[None]) -> None:
     """End whatever still runs of the process and its group, then reap it."""
     try:
-        for number, grace in ((signal.SIGINT, INTERRUPT_GRACE), (signal.SIGTERM, TERMINATE_GRACE)):
+        for ask, grace in ((group.interrupt, INTERRUPT_GRACE), (group.terminate, TERMINATE_GRACE)):
             if pump.ended.is_set():
                 break
-            _send(process, number)
+            ask()
             pump.ended.wait(grace)
     finally:  # a second Ctrl-C goes straight here
-        _kill(process)
+        group.kill()
         if not pump.ended.wait(KILL_GRACE):
             raise PlatformError(f"process {process.pid} can't be killed: it hangs in the kernel", "See `dmesg`.")
         process.wait()
-
-
-def _send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if sys.platform == "win32":
-        process.terminate()
-    else:
-        os.killpg(process.pid, number)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _oom_kills() -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.agent import children
 from harness.agent.children import StepError, output, timed
+from tests.agent.systems import not_on_windows
 
 
 def python(code: str) -> list[str]:
@@ -20,6 +21,7 @@ def test_the_time_is_that_of_the_program() -> None:
     assert 0.2 <= seconds <= time.perf_counter() - start
 
 
+@not_on_windows("its clock steps by 15.6 ms, and no other is shared by processes")
 def test_the_end_is_not_polled_for() -> None:
     """Popen.wait with a timeout sleeps between its looks, up to 50 ms; this is told as soon as the program ends."""
     late = []
@@ -46,7 +48,7 @@ def test_a_failure_tells_step_status_and_the_end_of_its_log(capfd: pytest.Captur
     with pytest.raises(StepError, match=r"(?s)^compile: exit status 3: ….*line 999$") as caught:
         timed(python(code), "compile")
     assert len(str(caught.value)) < children.TAIL + 100
-    assert "line 0\n" in capfd.readouterr().err, "the whole log is in the cell's"
+    assert "line 0" in capfd.readouterr().err.splitlines(), "the whole log is in the cell's"
 
 
 def test_neither_reason_nor_log_says_who_the_user_is(
@@ -60,13 +62,16 @@ def test_neither_reason_nor_log_says_who_the_user_is(
     assert "alice" not in capfd.readouterr().err
 
 
+@not_on_windows("it has no signals")
 def test_a_signal_is_named() -> None:
     with pytest.raises(StepError, match="compile: ended by signal 9: it printed nothing"):
         timed(python("import os; os.kill(os.getpid(), 9)"), "compile")
 
 
 def test_a_program_that_is_not_there_is_told() -> None:
-    with pytest.raises(StepError, match="compile: /no/compiler can't be started: No such file"):
+    with pytest.raises(
+        StepError, match=r"compile: /no/compiler can't be started: .*(No such file|cannot find|not found)"
+    ):
         timed(["/no/compiler"], "compile")
 
 

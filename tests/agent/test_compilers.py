@@ -8,7 +8,8 @@ import pytest
 
 from harness.agent import compilers
 from harness.agent.compilers import Compiler
-from harness.agent.task import Unavailable, Unsupported
+from harness.agent.task import Unavailable
+from tests.agent.systems import not_on_windows
 
 SOURCE, TARGET, LIBRARY = Path("a.cpp"), Path("a.o"), Path("a.so")
 Install = Callable[..., Path]
@@ -28,6 +29,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return install
 
 
+@not_on_windows("its compiler is found by vswhere, not on the PATH")
 def test_the_systems_own_name_comes_first(install: Install) -> None:
     folder = install("clang++", "g++", "nvcc")
     assert compilers.find("c++").path == str(folder / "g++")
@@ -36,6 +38,7 @@ def test_the_systems_own_name_comes_first(install: Install) -> None:
     assert compilers.find("cuda").path == str(folder / "nvcc")
 
 
+@not_on_windows("its compiler is found by vswhere, not on the PATH")
 @pytest.mark.parametrize(
     ("manager", "remedy"),
     [("apt-get", "apt-get install g[+][+]"), ("apk", "apk add g[+][+]"), (None, "install GCC or Clang")],
@@ -48,10 +51,10 @@ def test_without_one_the_remedy_is_the_systems(install: Install, manager: str | 
         compilers.find("cuda")
 
 
-def test_windows_is_not_driven_yet(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_windows_it_is_visual_studios(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     install("c++")
     monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(Unsupported, match="leave it out of the profile"):
+    with pytest.raises(Unavailable, match="no Visual Studio"):
         compilers.find("c++")
 
 
@@ -71,6 +74,7 @@ NVCC = (
 )
 
 
+@not_on_windows("its compiler is found by vswhere, not on the PATH")
 def test_the_version_is_the_line_that_tells(install: Install) -> None:
     folder = install("c++", says=GCC)
     install("nvcc", says=NVCC)

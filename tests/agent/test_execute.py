@@ -9,6 +9,7 @@ from harness.agent.execute import _verdict, execute, fill_in, one_line
 from harness.agent.messages import CellResult, CellSpec, Metric, to_json
 from harness.agent.task import find
 from tests.agent.conftest import MakeSpec
+from tests.agent.systems import CRASH, CRASHED
 
 pytestmark = pytest.mark.usefixtures("fake_probes")
 
@@ -152,11 +153,11 @@ def test_a_throttled_gpu_is_a_warning_and_the_samples_stay(
 
 
 def test_a_sampler_that_crashes_costs_the_samples_alone(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.agent.own_process.PROGRAM", "import os, signal; os.kill(os.getpid(), 11)")
+    monkeypatch.setattr("harness.agent.own_process.PROGRAM", CRASH)
     result = run(make_spec())
 
     assert (result.status, result.warnings) == ("ok", ("one line",))
-    assert result.telemetry["samples"] == {"error": "the sampler crashed (signal 11)"}
+    assert result.telemetry["samples"] == {"error": f"the sampler crashed ({CRASHED})"}
 
 
 def test_a_result_does_not_say_who_the_user_is(

@@ -23,6 +23,7 @@ from harness.agent.loops import PythonLoops
 from harness.pack import agent_archive
 from tests.agent.interpreters import PROMISED, find
 from tests.agent.native_helper import built
+from tests.agent.systems import not_on_windows
 
 REPORT = """
 import json, sys
@@ -35,6 +36,10 @@ print(json.dumps({
     "origin": sys.modules["harness.agent.helper"].__file__,
 }))
 """
+
+
+WINDOWS_LACKS = {"fork", "vfork", "switch_processes"}
+WINDOWS_ALONE = {"files_read_unbuffered"}
 
 
 @pytest.fixture
@@ -78,7 +83,8 @@ def test_every_function_of_the_header_has_its_types(loaded: helper.NativeHelper)
     header = (native.SOURCES / "overhead_probe.h").read_text()
     declared = {line.split("probe_")[1].split("(")[0] for line in header.splitlines() if line.startswith("PROBE_EXP")}
     assert declared - {"abi", "fused"} == helper._SIGNATURES.keys()
-    assert all(loaded.offers(name) for name in declared)
+    elsewhere = WINDOWS_LACKS if sys.platform == "win32" else WINDOWS_ALONE
+    assert {name for name in declared if not loaded.offers(name)} == elsewhere
 
 
 def test_the_chain_takes_time_in_proportion_to_its_length(loaded: helper.NativeHelper) -> None:
@@ -114,11 +120,14 @@ def test_what_the_system_refuses_has_its_errno(loaded: helper.NativeHelper, tmp_
     with pytest.raises(FileNotFoundError):
         loaded.files("create", str(tmp_path / "gone"), 1, 1)
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(OSError if sys.platform == "win32" else NotADirectoryError):  # Wine has another number
         loaded.list_files(str(tmp_path / "file"), 1)
 
 
-@pytest.mark.parametrize("extract", [helper._in_memory, helper._in_temporary_file])
+@pytest.mark.parametrize(
+    "extract",
+    [pytest.param(helper._in_memory, marks=not_on_windows("it has no files in memory")), helper._in_temporary_file],
+)
 def test_either_way_out_of_an_archive_loads(
     extract: object, content: bytes, no_temporary_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +140,8 @@ def test_either_way_out_of_an_archive_loads(
     extracted = helper._open_extracted(content, ".so")
     assert extracted is not None
     assert extracted.fma(1, 100)[0] > 0
-    assert list(no_temporary_files.iterdir()) == []
+    if sys.platform != "win32":  # there at the end of the process, as another test sees
+        assert list(no_temporary_files.iterdir()) == []
 
 
 @pytest.mark.parametrize("spoiled", [b"", b"no library", b"\x7fELF"])

@@ -7,7 +7,10 @@ import pytest
 
 from harness.agent.inspection import block
 from harness.agent.inspection.facts import Fact, Files
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree, values
+
+pytestmark = not_on_windows("it has neither sysfs nor links like those in it")
 
 
 class Machine:

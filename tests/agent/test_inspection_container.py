@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.agent.inspection import container
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree, values
 
 STATUS = "Name:\tpython\nCapEff:\t00000000a80425fb\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
@@ -17,6 +18,7 @@ DOCKER_DEFAULT = (
 )
 
 
+@not_on_windows("it has neither limits nor /dev/shm")
 def test_a_container_of_docker_is_read(tmp_path: Path) -> None:
     files = tree(
         tmp_path,

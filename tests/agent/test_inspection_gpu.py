@@ -6,6 +6,7 @@ import pytest
 
 from harness.agent import own_process
 from harness.agent.inspection import gpu
+from tests.agent.systems import CRASH, CRASHED, not_on_windows
 
 
 def child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,6 +14,7 @@ def child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_process, "PROGRAM", program)
 
 
+@not_on_windows("the tests have put a simulated driver into its system32")
 def test_without_a_driver_the_list_is_empty_and_says_why() -> None:
     facts = gpu.inspect()
     if facts["devices"]["value"]:
@@ -30,9 +32,9 @@ def test_what_the_child_says_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_library_that_crashes_ends_the_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    child("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", monkeypatch)
+    child(CRASH, monkeypatch)
 
-    assert gpu.inspect() == {"devices": {"value": [], "source": "NVML", "error": "NVML crashed (signal 11)"}}
+    assert gpu.inspect() == {"devices": {"value": [], "source": "NVML", "error": f"NVML crashed ({CRASHED})"}}
 
 
 def test_a_driver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.agent.inspection import pci
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree, values
 
 GPU = "/sys/bus/pci/devices/0000:01:00.0"
@@ -50,6 +51,7 @@ def machine(folder: Path) -> dict[str, str]:
     return contents
 
 
+@not_on_windows("links as in sysfs need a privilege")
 def test_a_gpu_is_read_whatever_its_driver(tmp_path: Path) -> None:
     machine(tmp_path)
     facts = pci.inspect(tree(tmp_path, {}))

@@ -10,6 +10,7 @@ import pytest
 
 from harness.agent.inspection import python
 from harness.agent.inspection.facts import Files
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree
 
 CONFIGURED = {
@@ -42,6 +43,7 @@ def test_a_build_without_a_configuration_has_none(monkeypatch: pytest.MonkeyPatc
     assert (facts["options"]["value"], facts["flags"]["value"]) == ([], [])
 
 
+@not_on_windows("it has no /proc/self/maps")
 @pytest.mark.parametrize(("mapped", "digested"), [("libpython3.13t.so.1.0", True), ("libpython-helper.txt", False)])
 def test_the_library_that_is_loaded_is_digested(tmp_path: Path, mapped: str, digested: bool) -> None:
     library = tmp_path / "lib dir" / mapped

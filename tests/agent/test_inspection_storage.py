@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from harness.agent.inspection import storage
 from harness.agent.inspection.facts import Files
 from harness.agent.messages import Location
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree, values
+
+pytestmark = not_on_windows("it has no mountinfo")
 
 MOUNTINFO = "/proc/self/mountinfo"
 ROOT = "22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw,errors=remount-ro"

@@ -6,6 +6,7 @@ import pytest
 
 from harness.agent.inspection import virtualization
 from harness.agent.inspection.facts import Files
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree, values
 
 RELEASE = "/proc/sys/kernel/osrelease"
@@ -93,6 +94,7 @@ def test_containers_leave_marks(tmp_path: Path, contents: dict[str, str], marker
     assert virtualization.inspect(tree(tmp_path, contents))["container_markers"]["value"] == markers
 
 
+@not_on_windows("the detector is a shell script")
 def test_systemd_is_asked_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detector(tmp_path, '[ "$1" = --vm ] && echo kvm && exit 0; echo none; exit 1', monkeypatch)
     found = values(virtualization.inspect(tree(tmp_path, {})))
@@ -100,6 +102,7 @@ def test_systemd_is_asked_where_it_is(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (found["machine"], found["container"]) == ("kvm", "none")
 
 
+@not_on_windows("the detector is a shell script")
 def test_a_detector_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detector(tmp_path, "exec sleep 30", monkeypatch)
     monkeypatch.setattr(virtualization, "DETECTION_TIMEOUT", 0.2)
@@ -108,6 +111,7 @@ def test_a_detector_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: py
     assert facts["machine"]["error"] == "TimeoutError: no answer within 0.2 s"
 
 
+@not_on_windows("the detector is a shell script")
 def test_a_detector_that_says_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detector(tmp_path, "exit 1", monkeypatch)
 

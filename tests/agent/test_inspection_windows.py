@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.agent.inspection import windows
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import values
 
 VALUES = {
@@ -160,6 +160,6 @@ def test_dev_drives_are_told(line: str, said: str | None) -> None:
     assert windows.dev_drive(line) == said
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="this is Windows")
+@not_on_windows("this is it")
 def test_elsewhere_there_is_nothing_to_say() -> None:
     assert windows.inspect() == {}

@@ -6,6 +6,7 @@ import pytest
 
 from harness.agent.loops import ABSENT, Loops, PythonLoops, instrument, loop_metric
 from tests.agent.native_helper import built
+from tests.agent.systems import not_on_windows
 
 
 def both() -> list[Loops]:
@@ -28,7 +29,12 @@ def test_python_costs_more() -> None:
 @pytest.mark.parametrize("samples", [1, 7])
 def test_one_value_a_sample(samples: int) -> None:
     for loops in both():
-        assert len(loops.thread(samples)) == len(loops.fork(samples)) == len(loops.spin(samples, 1000)) == samples
+        assert len(loops.thread(samples)) == len(loops.spin(samples, 1000)) == samples
+
+
+@not_on_windows("it has no fork")
+def test_a_fork_is_a_sample_too() -> None:
+    assert [len(loops.fork(3)) for loops in both()] == [3, 3]
 
 
 def test_a_metric_names_its_loop() -> None:

@@ -13,6 +13,7 @@ import pytest
 from harness.agent.main import main
 from harness.agent.messages import CellResult, CellSpec, Progress, read_json, to_json, write_json
 from tests.agent.conftest import FAKES, MakeSpec
+from tests.agent.systems import not_on_windows
 
 AGENT = (
     "import sys; from harness.agent import main, probes;"
@@ -64,6 +65,7 @@ def test_a_failure_is_a_result_too(make_spec: MakeSpec, tmp_path: Path) -> None:
     assert "Traceback" in err
 
 
+@not_on_windows("it sends no signals to single processes")
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_task_and_is_written_down(make_spec: MakeSpec, tmp_path: Path, stop: signal.Signals) -> None:
     agent = Started("run", make_spec("fake.hang"), tmp_path)

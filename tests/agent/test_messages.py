@@ -24,6 +24,7 @@ from harness.agent.messages import (
     to_json,
     write_json,
 )
+from tests.agent.systems import not_on_windows
 
 TEXT = st.text(max_size=20)
 COUNT = st.integers(0, 2**53)
@@ -231,6 +232,7 @@ def test_what_was_written_is_read_back(tmp_path_factory: pytest.TempPathFactory,
     assert read_json(path) == json.loads(text)
 
 
+@not_on_windows("its file names are no bytes")
 def test_a_file_name_that_is_not_utf8_loses_no_result(tmp_path: Path) -> None:
     write_json(tmp_path / "result.json", {"reason": os.fsdecode(b"/data/\xff")})
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import pytest
 
 from harness.agent import pagecache
 from harness.agent.task import Unsupported
+from tests.agent.systems import not_on_windows
 
 
+@not_on_windows("it can't drop a file's pages")
 def test_pages_are_dropped_or_the_files_counted(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(os.urandom(20_000))
@@ -25,12 +28,16 @@ def test_pages_are_dropped_or_the_files_counted(tmp_path: Path) -> None:
         assert pagecache._resident(memory, 20_000)
 
 
-def test_a_system_that_cannot_drop_pages_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "posix_fadvise")
+@pytest.mark.skipif(sys.platform != "win32", reason="needs Windows")
+def test_a_system_that_cannot_drop_pages_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
     with pytest.raises(Unsupported, match="no way to drop"):
-        pagecache.drop([])
+        pagecache.drop([tmp_path / "file"])
+    with pytest.raises(Unsupported, match="does not say"):
+        pagecache.holds(tmp_path / "file")
 
 
+@not_on_windows("it can't drop a file's pages")
 def test_reads_that_are_under_way_are_waited_for(ext4_disk: Callable[[int], Path]) -> None:
     path = ext4_disk(64) / "file"
     path.write_bytes(os.urandom(2**20))

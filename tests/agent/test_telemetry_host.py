@@ -7,7 +7,10 @@ import pytest
 
 from harness.agent.telemetry import host
 from harness.agent.telemetry.sources import Source
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree
+
+pytestmark = not_on_windows("it has no /proc")
 
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 PSI = "some avg10=0.00 avg60=0.10 avg300=0.00 total={}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"

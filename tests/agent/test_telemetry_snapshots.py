@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from harness.agent.telemetry.snapshots import Snapshot, change, snapshot
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree
 
 PSI = "some avg10=0.00 avg60=0.10 avg300=0.00 total={}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
 
 
+@not_on_windows("it has no /proc")
 def test_counters_are_read_in_seconds_and_hertz(tmp_path: Path) -> None:
     ticks = os.sysconf("SC_CLK_TCK")
     files = tree(
@@ -48,6 +50,7 @@ def test_an_older_group_and_a_guest_without_cpufreq_are_read_too(tmp_path: Path)
     assert taken.frequency == 2.5e9
 
 
+@not_on_windows("it has no /proc")
 @pytest.mark.parametrize("content", ["", "nonsense", "cpu x y"])
 def test_what_cannot_be_read_is_missing_not_zero(tmp_path: Path, content: str) -> None:
     empty = snapshot(tmp_path)

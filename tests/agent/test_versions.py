@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.agent import versions
+from tests.agent.systems import not_on_windows
 
 
 def test_what_runs_the_cell_is_named() -> None:
@@ -39,6 +40,7 @@ def test_a_helper_that_does_not_load_is_left_out(monkeypatch: pytest.MonkeyPatch
     assert "native_helper" not in versions.collect()
 
 
+@not_on_windows("it has no confstr")
 def test_a_system_without_confstr_has_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "confstr")
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))

@@ -135,6 +135,27 @@ def test_availability_by_system() -> None:
     assert "boot Windows on this machine and run `nox -s matrix` there" in windows.reason
 
 
+@pytest.mark.parametrize(
+    ("here", "wanted", "says"),
+    [
+        ("Windows", None, ""),
+        ("Windows", "windows", ""),
+        ("Windows", "linux", "this is Windows; boot Linux on this machine and run `nox -s matrix` there, then report"),
+        ("Darwin", None, "native Darwin is not supported; boot Linux or Windows"),
+    ],
+)
+def test_availability_elsewhere(
+    here: str, wanted: str | None, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: here)
+    monkeypatch.setattr("harness.platforms.native.guest_note", lambda _root: "")
+    found = NativePlatform(
+        "native", native_config(os=wanted), gpu=False, scratch=tmp_path, run_id="test", memory_folders=()
+    ).availability()
+    assert found.runnable == (not says)
+    assert says in found.reason
+
+
 def test_offers(platform: NativePlatform, tmp_path: Path) -> None:
     stack = driver_stack(tmp_path)
     assert platform.offers(stack, "cpu").runnable
@@ -175,6 +196,12 @@ ENVIRON = {
     "LD_LIBRARY_PATH": "/driver",
     "CUDA_VISIBLE_DEVICES": "1",
 }
+
+
+def test_what_windows_cannot_do_without_is_kept(tmp_path: Path) -> None:
+    needed = {"SYSTEMROOT": r"C:\Windows", "TEMP": r"C:\Temp", "PROGRAMFILES(X86)": r"C:\Program Files (x86)"}
+    kept = environment({**needed, "PYTHONHOME": "C:\\"}, driver_stack(tmp_path), tmp_path / "python.exe")
+    assert kept == needed
 
 
 def test_environments(tmp_path: Path) -> None:

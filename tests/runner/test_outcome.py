@@ -41,6 +41,7 @@ def test_a_written_result_counts(job: Job) -> None:
         (Ending(timed_out=True), "timeout", "after 7 s"),
         (Ending(oom=True), "oom", "lack of memory"),
         (Ending(signal=11), "crashed", "SIGSEGV"),
+        (Ending(exit_code=0xC0000005), "crashed", "exception 0xc0000005"),
         (Ending(signal=200), "crashed", "signal 200"),
         (Ending(exit_code=3), "failed", "status 3"),
         (Ending(exit_code=0), "failed", "no result"),

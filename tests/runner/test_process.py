@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from harness.errors import PlatformError, ResultsError
 from harness.runner import output, process
+from tests.agent.systems import not_on_windows
 
 PYTHON = sys.executable
 
@@ -36,6 +37,10 @@ def watched(tmp_path: Path) -> Watched:
 
 
 def is_running(pid: int) -> bool:
+    if sys.platform == "win32":
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return win32.process_start(pid) is not None
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except OSError:
@@ -72,12 +77,14 @@ def test_a_line_arrives_while_the_process_still_runs(tmp_path: Path) -> None:
     assert end.seconds > 1
 
 
+@not_on_windows("it has no signals")
 def test_status_and_signal_are_told_apart(watched: Watched) -> None:
     assert watched.run("raise SystemExit(7)").code == 7
     crashed = watched.run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     assert (crashed.code, crashed.signal) == (None, signal.SIGSEGV)
 
 
+@not_on_windows("Ctrl-C is the console's there, and Wine passes on neither it nor Ctrl-Break")
 def test_a_process_out_of_time_may_tidy_up(watched: Watched) -> None:
     code = "import time\nprint('up', flush=True)\ntry: time.sleep(60)\nfinally: print('tidied', flush=True)"
     end = watched.run(code, timeout=1.0)
@@ -108,6 +115,7 @@ def test_children_end_with_the_process_and_cannot_hold_the_call_open(watched: Wa
     assert wait_until_gone(int(watched.lines[0]))
 
 
+@not_on_windows("a job object ends daemons too")
 def test_a_daemon_that_holds_stdout_open_cannot_hold_the_call_open(watched: Watched) -> None:
     code = (
         "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(20)'], "
@@ -143,6 +151,7 @@ def test_ctrl_c_ends_the_whole_group_and_goes_on(tmp_path: Path) -> None:
     assert time.monotonic() - began < 2
 
 
+@not_on_windows("Ctrl-C is the console's there, and Wine passes on neither it nor Ctrl-Break")
 def test_ctrl_c_at_the_terminal_ends_within_seconds(tmp_path: Path) -> None:
     """A controller of its own gets SIGINT while its child ignores it."""
     child = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -185,6 +194,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         process.run([PYTHON], timeout=5, on_line=print, log=tmp_path / "log", cwd=tmp_path / "nowhere")
 
 
+@not_on_windows("every file may be a program there, and its variables cannot be few")
 def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello", encoding="utf-8")
     with pytest.raises(PlatformError, match="text can't be started: Permission denied"):
@@ -197,11 +207,13 @@ def test_a_log_that_cannot_be_written_is_an_error_of_the_results(tmp_path: Path)
         process.run([PYTHON, "-c", ""], timeout=5, on_line=print, log=tmp_path / "file" / "log")
 
 
+@not_on_windows("it has no /dev/full")
 def test_a_full_disk_is_an_error_of_the_results_and_ends_the_process(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="No space left on device"):
         process.run([PYTHON, "-c", "print('x')"], timeout=5, on_line=print, log=Path("/dev/full"))
 
 
+@not_on_windows("it has no signals")
 def test_a_kill_that_nobody_here_sent_is_oom_if_the_kernel_counted_one(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +225,7 @@ def test_a_kill_that_nobody_here_sent_is_oom_if_the_kernel_counted_one(
     assert (end.oom, end.signal, end.code) == (True, None, None)
 
 
+@not_on_windows("every file may be a program there, and its variables cannot be few")
 def test_environment_folder_and_process_id_are_as_told(tmp_path: Path) -> None:
     lines: list[str] = []
     started: list[int] = []
@@ -229,6 +242,7 @@ def test_environment_folder_and_process_id_are_as_told(tmp_path: Path) -> None:
     assert lines == [f"1 None {tmp_path} {started[0]} {started[0]}"]
 
 
+@not_on_windows("print writes line ends of its own")
 def test_capture_returns_both_streams() -> None:
     done = process.capture(
         [PYTHON, "-c", "import sys; print('a'); print('b', file=sys.stderr); sys.exit(3)"], timeout=30

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -17,8 +18,8 @@ from pathlib import Path
 
 from tests.simulated.build import libraries
 
-CUDA = "libcuda.so.1"
-NVML = "libnvidia-ml.so.1"
+CUDA = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+NVML = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 VARIABLE = "SIMULATED_GPU"
 SETTINGS = "simulated-gpu"
 
@@ -125,7 +126,12 @@ class SimulatedDriver:
         return ",".join(f"{each.name}={_text(getattr(self, each.name))}" for each in fields(self))
 
     def environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """Return the environment of a process that has this driver, on top of `environ`."""
+        """Return the environment of a process that has this driver, on top of `environ`.
+
+        On Windows the libraries must lie in system32, as the real ones do: that is where they are looked for.
+        """
+        if sys.platform == "win32":
+            return {**environ, VARIABLE: self.settings()}
         path = [str(libraries()), *filter(None, [environ.get("LD_LIBRARY_PATH")])]
         return {**environ, "LD_LIBRARY_PATH": ":".join(path), VARIABLE: self.settings()}
 

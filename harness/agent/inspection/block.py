@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 
 from harness.agent.inspection.facts import Fact, Files, fact
@@ -87,10 +88,16 @@ def _behind_loop(files: Files, device: str) -> list[str]:
     if not files.exists(backing):
         return []
     try:
-        number = files.path(files.text(backing)).stat().st_dev
-        return [_whole(files, _folder(files, f"{os.major(number)}:{os.minor(number)}"))]
+        return [_whole(files, _folder(files, device_number(files.path(files.text(backing)).stat().st_dev)))]
     except (OSError, LookupError):
         return []
+
+
+def device_number(number: int) -> str:
+    """Return a device's number as sysfs writes it. Raises LookupError on Windows, which has none."""
+    if sys.platform == "win32":
+        raise LookupError(number)
+    return f"{os.major(number)}:{os.minor(number)}"
 
 
 def _disks(files: Files, folder: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 
 from harness.agent.inspection.facts import Fact, Files, fact, fields
 
@@ -24,6 +25,7 @@ CAPABILITIES = (
     "checkpoint_restore",
 )  # fmt: skip
 PROFILE = re.compile(r"(unconfined|[\w./-]+)(?: \((\w+)\))?")  # AppArmor: `docker-default (enforce)`
+NOT_WINDOWS = "Windows has no such thing"
 GPU_NODES = ("/dev/nvidiactl", "/dev/dxg")
 
 
@@ -36,7 +38,7 @@ def inspect(files: Files) -> dict[str, Fact]:
         "no_new_privileges": files.fact(STATUS, lambda text: fields(text)["NoNewPrivs"] == "1"),
         "system_call_filters": files.fact(STATUS, lambda text: int(fields(text)["Seccomp_filters"])),
         "user_mapping": files.fact("/proc/self/uid_map", user_mapping),
-        "runs_as_root": fact("geteuid", lambda: os.geteuid() == 0),
+        "runs_as_root": fact("geteuid", _is_root),
         "locked_memory_bytes": fact("getrlimit", lambda: _limit("RLIMIT_MEMLOCK")),
         "open_files": fact("getrlimit", lambda: _limit("RLIMIT_NOFILE")),
         "processes": fact("getrlimit", lambda: _limit("RLIMIT_NPROC")),
@@ -88,17 +90,24 @@ def profile(label: str) -> str:
     return label
 
 
+def _is_root() -> bool:
+    if sys.platform == "win32":
+        raise LookupError(NOT_WINDOWS)
+    return os.geteuid() == 0
+
+
 def _limit(name: str) -> int | str:
-    try:
-        import resource  # noqa: PLC0415 - POSIX only
-    except ImportError as error:
-        msg = "no resource limits on this system"
-        raise LookupError(msg) from error
+    if sys.platform == "win32":
+        raise LookupError(NOT_WINDOWS)
+    import resource  # noqa: PLC0415 - POSIX only
+
     soft, _hard = resource.getrlimit(getattr(resource, name))
     return UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
 def _capacity(path: os.PathLike[str]) -> int:
+    if sys.platform == "win32":
+        raise LookupError(NOT_WINDOWS)
     status = os.statvfs(path)
     return status.f_blocks * status.f_frsize
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from collections.abc import Sequence
 
+from harness.agent import cpus
 from harness.agent.inspection.facts import Fact, Files, fact, fields
 
 CPUS = "/sys/devices/system/cpu"
@@ -20,9 +22,9 @@ NO_TURBO = f"{CPUS}/intel_pstate/no_turbo"
 def inspect(files: Files) -> dict[str, Fact]:
     """Return the facts of the processors; frequencies are Hz."""
     return {
-        "model": files.fact("/proc/cpuinfo", _model),
+        "model": _model_fact(files),
         "logical": fact("os.cpu_count", os.cpu_count),
-        "affinity": fact("sched_getaffinity", lambda: len(os.sched_getaffinity(0))),
+        "affinity": fact("sched_getaffinity", lambda: len(cpus.usable_cpus())),
         "smt": files.fact(f"{CPUS}/smt/active", _switch),
         "governor": _of_all(files, "scaling_governor"),
         "frequency_driver": files.fact(f"{FREQUENCY}/scaling_driver"),
@@ -35,8 +37,24 @@ def inspect(files: Files) -> dict[str, Fact]:
         "microcode": files.fact("/proc/cpuinfo", lambda text: fields(text)["microcode"]),
         "vector_extensions": files.fact("/proc/cpuinfo", _vector_extensions),
         "boost": _boost(files),
-        "numa_nodes": fact(NODES, lambda: len(files.matching(f"{NODES}/node[0-9]*"))),
+        "numa_nodes": _numa_nodes(files),
     }
+
+
+def _model_fact(files: Files) -> Fact:
+    if sys.platform == "win32" and files.of_this_machine:
+        from harness.agent.inspection import windows  # noqa: PLC0415 - Windows only
+
+        return windows.processor()
+    return files.fact("/proc/cpuinfo", _model)
+
+
+def _numa_nodes(files: Files) -> Fact:
+    if sys.platform == "win32" and files.of_this_machine:
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return fact("GetNumaNodeProcessorMaskEx", lambda: len(win32.nodes()))
+    return fact(NODES, lambda: len(files.matching(f"{NODES}/node[0-9]*")))
 
 
 def _model(text: str) -> str:

@@ -36,6 +36,11 @@ class Files:
 
     root: Path = Path("/")
 
+    @property
+    def of_this_machine(self) -> bool:
+        """Whether this is no made-up tree; such a one is Linux's, on every system."""
+        return self.root == Path("/")
+
     def path(self, path: str) -> Path:
         """Return where the path lies."""
         return self.root / path.lstrip("/")

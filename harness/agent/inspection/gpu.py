@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+from harness.agent.exit_status import crash
 from harness.agent.inspection.facts import Fact
 from harness.agent.own_process import command
 
@@ -32,8 +33,8 @@ def inspect() -> dict[str, Fact]:
 
 
 def _read(answer: subprocess.CompletedProcess[str]) -> dict[str, Fact]:
-    if answer.returncode < 0:
-        return _absent(f"NVML crashed (signal {-answer.returncode})")
+    if cause := crash(answer.returncode):
+        return _absent(f"NVML crashed ({cause})")
     try:
         facts: dict[str, Fact] = json.loads(answer.stdout)
     except ValueError:

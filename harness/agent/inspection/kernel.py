@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import sys
 import zlib
 
 from harness.agent.inspection.facts import Fact, Files, fact
@@ -32,7 +33,7 @@ def inspect(files: Files) -> dict[str, Fact]:
     """Return the facts; times are seconds."""
     return {
         "parameters": files.fact(COMMAND_LINE, parameters),
-        "preemption_built": fact("uname -v", lambda: preemption(os.uname().version)),
+        "preemption_built": fact("uname -v", lambda: preemption(_version())),
         "preemption": files.fact(PREEMPT_DEBUG, _chosen),
         "tick_hz": fact(BUILD_CONFIG, lambda: _tick(files)),
         "timer_slack_seconds": files.fact(TIMER_SLACK, lambda text: int(text) * 1e-9),
@@ -41,6 +42,13 @@ def inspect(files: Files) -> dict[str, Fact]:
         "watchdog": files.fact("/proc/sys/kernel/watchdog", int),
         "perf_event_paranoid": files.fact("/proc/sys/kernel/perf_event_paranoid", int),
     }
+
+
+def _version() -> str:
+    if sys.platform == "win32":
+        msg = "Windows names no preemption model"
+        raise LookupError(msg)
+    return os.uname().version
 
 
 def parameters(command_line: str) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -51,8 +53,8 @@ def _location(files: Files, location: Location) -> dict[str, Fact]:
         "filesystem": fact(MOUNTS, lambda: _mount_of(files, path).filesystem),
         "options": fact(MOUNTS, lambda: list(_mount_of(files, path).options)),
         "device": fact(MOUNTS, lambda: _mount_of(files, path).device),
-        "total_bytes": fact("statvfs", lambda: _space(path).f_blocks * _space(path).f_frsize),
-        "free_bytes": fact("statvfs", lambda: _space(path).f_bavail * _space(path).f_frsize),
+        "total_bytes": fact("statvfs", lambda: shutil.disk_usage(path).total),
+        "free_bytes": fact("statvfs", lambda: shutil.disk_usage(path).free),
         "block_bytes": fact("statvfs", lambda: _space(path).f_bsize),
         "free_inodes": fact("statvfs", lambda: _space(path).f_favail),
         **queue,
@@ -60,15 +62,23 @@ def _location(files: Files, location: Location) -> dict[str, Fact]:
 
 
 def _space(path: str) -> os.statvfs_result:
+    if sys.platform == "win32":
+        msg = "Windows has no statvfs"
+        raise LookupError(msg)
     return os.statvfs(path)
 
 
 def _number(mount: Mount) -> str:
     """Return the number of the block device; btrfs and others hide it and name the device as their source."""
     if mount.number.startswith("0:") and KERNEL_DEVICE.fullmatch(mount.source):
-        number = os.stat(mount.source).st_rdev  # noqa: PTH116 - beside os.major
-        return f"{os.major(number)}:{os.minor(number)}"
+        return _device_at(mount.source)
     return mount.number
+
+
+def _device_at(path: str) -> str:
+    if sys.platform == "win32":
+        raise LookupError(path)
+    return block.device_number(os.stat(path).st_rdev)  # noqa: PTH116 - a plain name
 
 
 def _mount_of(files: Files, path: str) -> Mount:

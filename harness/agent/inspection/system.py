@@ -20,11 +20,11 @@ def inspect(files: Files) -> dict[str, Fact]:
     """Return the facts of the operating system."""
     return {
         "platform": fact("sys.platform", lambda: sys.platform),
-        "kernel": fact("uname -r", lambda: os.uname().release),
-        "machine": fact("uname -m", lambda: os.uname().machine),
+        "kernel": fact("uname -r", kernel),
+        "machine": fact("uname -m", machine),
         "release": _release(files),
         "libc": fact("confstr", lambda: versions.libc() or None),
-        "memory_bytes": files.fact("/proc/meminfo", lambda text: kibibytes(fields(text)["MemTotal"])),
+        "memory_bytes": _memory(files),
         "page_size_bytes": fact("mmap", lambda: mmap.PAGESIZE),
         "transparent_huge_pages": files.fact(f"{HUGE_PAGES}/enabled", chosen),
         "swappiness": files.fact("/proc/sys/vm/swappiness", int),
@@ -40,12 +40,42 @@ def inspect(files: Files) -> dict[str, Fact]:
     }
 
 
+def kernel() -> str:
+    """Return the kernel's release, on Windows its version and build."""
+    if sys.platform == "win32":
+        return "{}.{}.{}".format(*sys.getwindowsversion()[:3])
+    return os.uname().release
+
+
+def machine() -> str:
+    """Return the processor's architecture, as this system calls it."""
+    if sys.platform == "win32":
+        return os.environ["PROCESSOR_ARCHITECTURE"]
+    return os.uname().machine
+
+
+def _memory(files: Files) -> Fact:
+    if sys.platform == "win32" and files.of_this_machine:
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return fact("GlobalMemoryStatusEx", lambda: win32.memory().total)
+    return files.fact("/proc/meminfo", lambda text: kibibytes(fields(text)["MemTotal"]))
+
+
 def boot_id(files: Files) -> Fact:
-    """Return the random identifier that the kernel gave this boot."""
+    """Return what tells this boot from others: the kernel's random identifier, on Windows its count of boots."""
+    if sys.platform == "win32" and files.of_this_machine:
+        from harness.agent.inspection import windows  # noqa: PLC0415 - Windows only
+
+        return windows.boot_id()
     return files.fact("/proc/sys/kernel/random/boot_id")
 
 
 def _release(files: Files) -> Fact:
+    if sys.platform == "win32" and files.of_this_machine:
+        from harness.agent.inspection import windows  # noqa: PLC0415 - Windows only
+
+        return windows.product()
     path = next((each for each in ("/etc/os-release", "/usr/lib/os-release") if files.exists(each)), None)
     if path is None:
         return fact("platform", lambda: f"{platform.system()} {platform.release()}")

@@ -1,6 +1,6 @@
 """Windows: what sets its speed beside the hardware, from the registry, the kernel and one PowerShell call.
 
-Under Wine the same calls answer with what Wine makes up: `wine` says so, and then nothing here describes a Windows.
+Under Wine the same calls answer with what Wine makes up: `stand_in` says so, and then nothing here describes a Windows.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ SECONDS = 30.0  # PowerShell's start and Defender's answer take seconds on a col
 GRAPHICS = r"SYSTEM\CurrentControlSet\Control\GraphicsDrivers"
 FILE_SYSTEM = r"SYSTEM\CurrentControlSet\Control\FileSystem"
 POWER = r"SYSTEM\CurrentControlSet\Control\Power\User\PowerSchemes"
+PREFETCH = r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters"
+PROCESSOR = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 VERSION = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 SCHEMES = {
     "381b4222-f694-41f0-9685-ff5bb260df2e": "balanced",
@@ -55,7 +57,26 @@ def inspect() -> dict[str, Fact]:
     """Return the facts of this Windows, none on another system."""
     if sys.platform != "win32":
         return {}
-    return {**from_registry(_registry), **from_powershell(_powershell), **_from_kernel()}
+    return {**from_registry(_registry), **from_powershell(_powershell), **_from_kernel(), **stand_in()}
+
+
+def boot_id(read: Registry | None = None) -> Fact:
+    """Return what tells this boot from others of this machine: the installation, and its count of boots."""
+    read = read or _registry
+    source = "HKEY_LOCAL_MACHINE BootId, InstallDate"
+    return fact(source, lambda: f"{read(VERSION, 'InstallDate'):x}-{read(PREFETCH, 'BootId')}")
+
+
+def product() -> Fact:
+    """Return the product's name and build: "Windows 10 Pro" is Windows 11 from build 22000 on."""
+    return fact(
+        "HKEY_LOCAL_MACHINE", lambda: f"{_registry(VERSION, 'ProductName')} {_registry(VERSION, 'CurrentBuild')}"
+    )
+
+
+def processor() -> Fact:
+    """Return the processor's model."""
+    return fact("HKEY_LOCAL_MACHINE", lambda: str(_registry(PROCESSOR, "ProcessorNameString")).strip())
 
 
 def from_registry(read: Registry) -> dict[str, Fact]:
@@ -186,8 +207,14 @@ def _powershell() -> str:
 def _from_kernel() -> dict[str, Fact]:
     return {
         "timer_resolution_seconds": fact("NtQueryTimerResolution", _timer_resolution),
-        "wine": fact("ntdll.wine_get_version", _wine),
     }
+
+
+def stand_in() -> dict[str, Fact]:
+    """Return the fact that this is Wine and no Windows; none on a real one."""
+    source = "ntdll.wine_get_version"
+    version = _wine()
+    return {"stand_in": {"value": f"Wine {version}", "source": source}} if version else {}
 
 
 def _timer_resolution() -> float:
@@ -204,13 +231,15 @@ def _timer_resolution() -> float:
 
 
 def _wine() -> str:
-    """Return Wine's version, "no" on a real Windows."""
+    """Return Wine's version, nothing on a real Windows."""
+    if sys.platform != "win32":
+        return ""
     import ctypes  # noqa: PLC0415 - WinDLL is Windows only
 
     ntdll = ctypes.WinDLL("ntdll")  # type: ignore[attr-defined,unused-ignore]
     try:
         version = ntdll.wine_get_version
     except AttributeError:
-        return "no"
+        return ""
     version.restype = ctypes.c_char_p
     return bytes(version()).decode("ascii", "replace")

@@ -10,25 +10,31 @@
 
 #include <windows.h>
 
+/* CPUs are counted as 64 * processor group + number in the group, though most groups have fewer. */
+enum { GROUP_CPUS = 8 * sizeof(KAFFINITY) };
+
 typedef struct {
-    DWORD_PTR before; /* 0: nothing to restore */
+    int bound;
+    GROUP_AFFINITY before;
 } affinity_t;
 
 static inline int32_t affinity_bind(affinity_t *affinity, int32_t cpu)
 {
-    affinity->before = 0;
+    affinity->bound = 0;
     if (cpu < 0)
         return 0;
-    if (cpu >= (int32_t)(8 * sizeof(DWORD_PTR)))
-        return -EINVAL; /* of another processor group */
-    affinity->before = SetThreadAffinityMask(GetCurrentThread(), (DWORD_PTR)1 << cpu);
-    return affinity->before ? 0 : -EINVAL;
+    GROUP_AFFINITY one = {.Mask = (KAFFINITY)1 << cpu % GROUP_CPUS, .Group = (WORD)(cpu / GROUP_CPUS)};
+    if (cpu / GROUP_CPUS >= GetActiveProcessorGroupCount()
+        || !SetThreadGroupAffinity(GetCurrentThread(), &one, &affinity->before))
+        return -EINVAL;
+    affinity->bound = 1;
+    return 0;
 }
 
 static inline void affinity_restore(const affinity_t *affinity)
 {
-    if (affinity->before)
-        SetThreadAffinityMask(GetCurrentThread(), affinity->before);
+    if (affinity->bound)
+        SetThreadGroupAffinity(GetCurrentThread(), &affinity->before, NULL);
 }
 
 #else

@@ -1,26 +1,22 @@
-/* Blocks of one file (POSIX). Each 4 KiB of it begin with their own offset in the file, which every read checks. */
-#ifndef _WIN32
+/* Blocks of one file. Each 4 KiB of it begin with their own offset in the file, which every read checks. */
 #define _GNU_SOURCE
 #include "overhead_probe.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
+#include "block_file.h"
 #include "clock.h"
-#include "files.h"
+#include "fill.h"
 #include "threads.h"
 
 #define STAMPED 4096 /* also what O_DIRECT may ask of an address, a size and an offset */
 
 static char *new_buffer(int64_t size)
 {
-    void *buffer = NULL;
-    if (posix_memalign(&buffer, STAMPED, (size_t)size))
-        return NULL;
-    fill(buffer, size);
+    char *buffer = pages_new(size);
+    if (buffer)
+        fill(buffer, size);
     return buffer;
 }
 
@@ -30,22 +26,29 @@ static void stamp(char *buffer, int64_t offset, int64_t size)
         memcpy(buffer + at, &offset, sizeof offset);
 }
 
-static int open_flags(int32_t how)
-{
-    return O_CLOEXEC | (how & PROBE_BLOCKS_DIRECT ? O_DIRECT : 0);
-}
-
 static int32_t wrong_size(int64_t blocks, int64_t size)
 {
     return blocks < 1 || size < STAMPED || size % STAMPED;
 }
 
-static int32_t timed_sync(int file, int32_t how, double *seconds)
+static int32_t timed_sync(file_t file, int32_t how, double *seconds)
 {
     int64_t start = clock_now();
-    int failed = how & PROBE_BLOCKS_DATA_ONLY ? fdatasync(file) : fsync(file);
+    int32_t status = file_sync(file, how);
     *seconds = clock_seconds(clock_now() - start);
-    return failed ? last_error() : 0;
+    return status;
+}
+
+static int32_t write_blocks(file_t file, char *buffer, int64_t blocks, int64_t size, double *seconds)
+{
+    int32_t status = 0;
+    for (int64_t block = 0; block < blocks && !status; block++) {
+        stamp(buffer, block * size, size);
+        int64_t start = clock_now();
+        status = file_write(file, buffer, size, block * size);
+        seconds[block] = clock_seconds(clock_now() - start);
+    }
+    return status;
 }
 
 int32_t probe_blocks_write(const char *path, int32_t how, int64_t blocks, int64_t size, double *seconds)
@@ -55,28 +58,27 @@ int32_t probe_blocks_write(const char *path, int32_t how, int64_t blocks, int64_
     char *buffer = new_buffer(size);
     if (!buffer)
         return -ENOMEM;
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | open_flags(how), 0600);
-    int32_t status = file < 0 ? last_error() : 0;
-    for (int64_t block = 0; block < blocks && !status; block++) {
-        stamp(buffer, block * size, size);
-        int64_t start = clock_now();
-        status = write_all(file, buffer, size);
-        seconds[block] = clock_seconds(clock_now() - start);
+    file_t file;
+    int32_t status = file_open(&file, path, how, OPEN_NEW);
+    if (!status) {
+        status = write_blocks(file, buffer, blocks, size, seconds);
+        if (!status)
+            status = timed_sync(file, how, &seconds[blocks]);
+        file_close(file);
     }
-    if (!status)
-        status = timed_sync(file, how, &seconds[blocks]);
-    if (file >= 0)
-        close(file);
-    free(buffer);
+    pages_free(buffer);
     return status;
 }
 
 typedef struct {
-    int file;
-    const char *map; /* NULL: pread */
+    const char *path;
+    int32_t how;
+    file_t file;
+    const char *map; /* NULL: read from the file */
     int64_t page;    /* of the system's memory */
     const int64_t *offsets;
-    int64_t blocks, size, limit;
+    int64_t blocks, size;
+    int64_t limit; /* ticks of the clock */
     double *seconds;
     int32_t threads;
     lock_t lock;
@@ -87,32 +89,28 @@ typedef struct {
 
 typedef struct {
     reading_t *reading;
+    file_t file;
     int32_t index;
     int32_t status;
     int64_t start, end; /* of its first and last read */
 } reader_t;
 
-static int32_t read_block(const reading_t *reading, char *buffer, int64_t offset)
+static int32_t read_block(const reader_t *reader, char *buffer, int64_t offset)
 {
+    const reading_t *reading = reader->reading;
+    int32_t status = 0;
     if (reading->map)
         memcpy(buffer, reading->map + offset, (size_t)reading->size);
-    for (int64_t done = reading->map ? reading->size : 0; done < reading->size;) {
-        ssize_t got = pread(reading->file, buffer + done, (size_t)(reading->size - done), offset + done);
-        if (got < 0)
-            return last_error();
-        if (got == 0)
-            return -EIO; /* shorter than it was written */
-        done += got;
-    }
-    return memcmp(buffer, &offset, sizeof offset) ? -EIO : 0;
+    else
+        status = file_read(reader->file, buffer, reading->size, offset);
+    return !status && memcmp(buffer, &offset, sizeof offset) ? -EIO : status;
 }
 
 /* Unmap the block, which a fault beside it may have mapped too: then reading it is a fault. Its page stays cached. */
 static int32_t unmap_block(const reading_t *reading, int64_t offset)
 {
     int64_t begin = offset - offset % reading->page;
-    size_t length = (size_t)(offset + reading->size - begin);
-    return madvise((char *)reading->map + begin, length, MADV_DONTNEED) ? last_error() : 0;
+    return map_forget(reading->map + begin, offset + reading->size - begin);
 }
 
 /* One read of the clock between two operations: its end is the next one's start. */
@@ -129,7 +127,7 @@ static void read_part(reader_t *reader, char *buffer)
             before = clock_now();
         }
         if (!reader->status)
-            reader->status = read_block(reading, buffer, reading->offsets[block]);
+            reader->status = read_block(reader, buffer, reading->offsets[block]);
         int64_t now = clock_now();
         reading->seconds[block] = clock_seconds(now - before);
         before = now;
@@ -154,14 +152,17 @@ static int32_t wait_for_start(reading_t *reading)
 static THREAD_RESULT read_in_thread(void *argument)
 {
     reader_t *reader = argument;
-    char *buffer = new_buffer(reader->reading->size);
-    if (wait_for_start(reader->reading) > 0) {
-        if (buffer)
+    reading_t *reading = reader->reading;
+    char *buffer = new_buffer(reading->size);
+    int32_t status = file_for_thread(&reader->file, reading->file, reading->path, reading->how);
+    if (wait_for_start(reading) > 0) {
+        reader->status = buffer ? status : -ENOMEM;
+        if (!reader->status)
             read_part(reader, buffer);
-        else
-            reader->status = -ENOMEM;
     }
-    free(buffer);
+    if (!status)
+        file_of_thread_close(reader->file);
+    pages_free(buffer);
     return 0;
 }
 
@@ -198,45 +199,30 @@ static int32_t read_in_threads(reading_t *reading, reader_t *readers, thread_t *
     return status;
 }
 
-/* 0, or -EIO for a file that does not hold every block: beyond its end a mapping would end the process. */
-static int32_t check_offsets(int file, const int64_t *offsets, int64_t blocks, int64_t size)
+/* 0, or -EIO for a file that does not hold every block: beyond its end a mapping would end the process. `bytes` is its
+ * size, or the error that asking for it gave. */
+static int32_t check_offsets(int64_t bytes, const int64_t *offsets, int64_t blocks, int64_t size)
 {
-    struct stat about;
-    if (fstat(file, &about) < 0)
-        return last_error();
+    if (bytes < 0)
+        return (int32_t)bytes;
     for (int64_t block = 0; block < blocks; block++)
-        if (offsets[block] < 0 || offsets[block] > about.st_size - size)
+        if (offsets[block] < 0 || offsets[block] > bytes - size)
             return -EIO;
     return 0;
 }
 
-static int32_t map_file(reading_t *reading, int32_t how, int64_t *length)
+static int32_t read_open_file(reading_t *reading)
 {
-    struct stat about;
-    if (fstat(reading->file, &about) < 0)
-        return last_error();
-    void *map = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_SHARED, reading->file, 0);
-    if (map == MAP_FAILED)
-        return last_error();
-    reading->map = map;
-    *length = about.st_size;
-    return how & PROBE_BLOCKS_NO_READ_AHEAD && madvise(map, (size_t)about.st_size, MADV_RANDOM) ? last_error() : 0;
-}
-
-static int32_t read_open_file(reading_t *reading, int32_t how)
-{
-    int64_t mapped = 0;
-    int32_t status = check_offsets(reading->file, reading->offsets, reading->blocks, reading->size);
-    if (!status && how & PROBE_BLOCKS_NO_READ_AHEAD)
-        status = -posix_fadvise(reading->file, 0, 0, POSIX_FADV_RANDOM);
-    if (!status && how & PROBE_BLOCKS_MAPPED)
-        status = map_file(reading, how, &mapped);
+    int64_t bytes = file_size(reading->file);
+    int32_t status = check_offsets(bytes, reading->offsets, reading->blocks, reading->size);
+    if (!status && reading->how & PROBE_BLOCKS_MAPPED)
+        status = file_map(reading->file, bytes, reading->how, &reading->map);
     reader_t *readers = malloc(sizeof(reader_t) * (size_t)reading->threads);
     thread_t *handles = malloc(sizeof(thread_t) * (size_t)reading->threads);
     if (!status)
         status = readers && handles ? read_in_threads(reading, readers, handles) : -ENOMEM;
     if (reading->map)
-        munmap((void *)reading->map, (size_t)mapped);
+        file_unmap(reading->map, bytes);
     free(handles);
     free(readers);
     return status;
@@ -247,39 +233,28 @@ int32_t probe_blocks_read(const char *path, int32_t how, int32_t threads, const 
 {
     if (wrong_size(blocks, size) || threads < 1 || threads > blocks || limit < 0)
         return -EINVAL;
-    reading_t reading = {.page = sysconf(_SC_PAGESIZE), .offsets = offsets, .blocks = blocks, .size = size,
-                         .limit = limit, .seconds = seconds, .threads = threads, .lock = LOCK_INITIAL,
-                         .changed = CONDITION_INITIAL};
-    reading.file = open(path, O_RDONLY | open_flags(how));
-    if (reading.file < 0)
-        return last_error();
-    int32_t status = read_open_file(&reading, how);
-    close(reading.file);
+    reading_t reading = {.path = path, .how = how, .page = page_size(), .offsets = offsets, .blocks = blocks,
+                         .size = size, .limit = clock_ticks(limit), .seconds = seconds, .threads = threads,
+                         .lock = LOCK_INITIAL, .changed = CONDITION_INITIAL};
+    int32_t status = file_open(&reading.file, path, how, OPEN_READ);
+    if (status)
+        return status;
+    status = read_open_file(&reading);
+    file_close(reading.file);
     return status;
 }
 
-static int32_t sync_block(int file, int32_t how, char *buffer, int64_t offset, int64_t size)
+static int32_t sync_block(file_t file, int32_t how, char *buffer, int64_t offset, int64_t size)
 {
     stamp(buffer, offset, size);
-    for (int64_t done = 0; done < size;) {
-        ssize_t written = pwrite(file, buffer + done, (size_t)(size - done), offset + done);
-        if (written < 0)
-            return last_error();
-        done += written;
-    }
-    return (how & PROBE_BLOCKS_DATA_ONLY ? fdatasync(file) : fsync(file)) ? last_error() : 0;
+    int32_t status = file_write(file, buffer, size, offset);
+    return status ? status : file_sync(file, how);
 }
 
-int32_t probe_blocks_sync(const char *path, int32_t how, const int64_t *offsets, int64_t blocks, int64_t size,
-                          int64_t limit, double *seconds)
+static int32_t sync_blocks(file_t file, int32_t how, char *buffer, const int64_t *offsets, int64_t blocks, int64_t size,
+                           int64_t limit, double *seconds)
 {
-    if (wrong_size(blocks, size) || limit < 0)
-        return -EINVAL;
-    int file = open(path, O_WRONLY | open_flags(how));
-    if (file < 0)
-        return last_error();
-    char *buffer = new_buffer(size);
-    int32_t status = buffer ? check_offsets(file, offsets, blocks, size) : -ENOMEM;
+    int32_t status = 0;
     int64_t block = 0, start = clock_now(), before = start;
     for (; block < blocks && !status && (!limit || before - start < limit); block++) {
         status = sync_block(file, how, buffer, offsets[block], size);
@@ -290,9 +265,23 @@ int32_t probe_blocks_sync(const char *path, int32_t how, const int64_t *offsets,
     seconds[blocks] = clock_seconds(before - start);
     for (; block < blocks; block++)
         seconds[block] = -1.0;
-    free(buffer);
-    close(file);
     return status;
 }
 
-#endif
+int32_t probe_blocks_sync(const char *path, int32_t how, const int64_t *offsets, int64_t blocks, int64_t size,
+                          int64_t limit, double *seconds)
+{
+    if (wrong_size(blocks, size) || limit < 0)
+        return -EINVAL;
+    file_t file;
+    int32_t status = file_open(&file, path, how, OPEN_WRITE);
+    if (status)
+        return status;
+    char *buffer = new_buffer(size);
+    status = buffer ? check_offsets(file_size(file), offsets, blocks, size) : -ENOMEM;
+    if (!status)
+        status = sync_blocks(file, how, buffer, offsets, blocks, size, clock_ticks(limit), seconds);
+    pages_free(buffer);
+    file_close(file);
+    return status;
+}

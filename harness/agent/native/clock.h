@@ -22,6 +22,13 @@ static inline double clock_seconds(int64_t ticks)
     return (double)ticks / (double)frequency.QuadPart;
 }
 
+static inline int64_t clock_ticks(int64_t nanoseconds)
+{
+    LARGE_INTEGER frequency;
+    QueryPerformanceFrequency(&frequency);
+    return (int64_t)((double)nanoseconds * 1e-9 * (double)frequency.QuadPart);
+}
+
 #else
 
 #include <time.h>
@@ -36,6 +43,11 @@ static inline int64_t clock_now(void)
 static inline double clock_seconds(int64_t ticks)
 {
     return (double)ticks * 1e-9;
+}
+
+static inline int64_t clock_ticks(int64_t nanoseconds)
+{
+    return nanoseconds;
 }
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "files.h"
+#include "fill.h"
 
 typedef int32_t operation_t(int directory, const char *name, char *buffer, int64_t size);
 

@@ -23,16 +23,4 @@ static inline int32_t write_all(int file, const char *buffer, int64_t size)
     return 0;
 }
 
-/* Bytes without a pattern: file systems that compress or skip zeros must store them. xorshift64, Marsaglia 2003. */
-static inline void fill(char *buffer, int64_t size)
-{
-    uint64_t state = 88172645463325252ull;
-    for (int64_t i = 0; i < size; i++) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        buffer[i] = (char)state;
-    }
-}
-
 #endif

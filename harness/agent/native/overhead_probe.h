@@ -74,33 +74,43 @@ PROBE_EXPORT int32_t probe_thread(int64_t samples, double *seconds);
  * seconds; all 0 where the processor says that there is none. `values` is 3. */
 PROBE_EXPORT int32_t probe_hypervisor(int64_t values, double *seconds);
 
+/* process.c: every operating system */
+/* The cheapest call that nothing answers before the kernel: getppid by syscall(2), which no libc caches and no vDSO
+ * has; on Windows NtGetCurrentProcessorNumber, -ENOSYS where ntdll lacks it. */
+PROBE_EXPORT int32_t probe_syscall(int64_t samples, int64_t calls, double *seconds);
+
+/* switch.c: every operating system. The same by a byte through a pipe each way: between two threads. */
+PROBE_EXPORT int32_t probe_switch_threads(int64_t samples, int64_t calls, int32_t cpu, double *seconds);
+
 #ifndef _WIN32
 /* process.c: POSIX */
-/* getppid by syscall(2): the cheapest call that no libc caches and no vDSO answers. */
-PROBE_EXPORT int32_t probe_syscall(int64_t samples, int64_t calls, double *seconds);
 /* One process that ends at once, from its creation until it is waited for; `fork` copies the caller's page tables. */
 PROBE_EXPORT int32_t probe_fork(int64_t samples, double *seconds);
 PROBE_EXPORT int32_t probe_vfork(int64_t samples, double *seconds);
 
-/* switch.c: POSIX. The same by a byte through a pipe each way: between two threads, and two processes. */
-PROBE_EXPORT int32_t probe_switch_threads(int64_t samples, int64_t calls, int32_t cpu, double *seconds);
+/* switch.c: POSIX. By pipes between two processes. */
 PROBE_EXPORT int32_t probe_switch_processes(int64_t samples, int64_t calls, int32_t cpu, double *seconds);
+#endif
 
-/* files.c: POSIX. Files `0`…`files - 1` of `directory`; one value a file. */
+/* files.c, files_windows.c. Files `0`…`files - 1` of `directory`; one value a file. */
 /* Open a new file, write `size` bytes, close; nothing is forced to the disk. */
 PROBE_EXPORT int32_t probe_files_create(const char *directory, int64_t files, int64_t size, double *seconds);
 PROBE_EXPORT int32_t probe_files_stat(const char *directory, int64_t files, int64_t size, double *seconds);
 /* Open, read `size` bytes, close. */
 PROBE_EXPORT int32_t probe_files_read(const char *directory, int64_t files, int64_t size, double *seconds);
+#ifdef _WIN32
+/* The same past the file cache (FILE_FLAG_NO_BUFFERING); `size` is a multiple of 4096. */
+PROBE_EXPORT int32_t probe_files_read_unbuffered(const char *directory, int64_t files, int64_t size, double *seconds);
+#endif
 PROBE_EXPORT int32_t probe_files_unlink(const char *directory, int64_t files, int64_t size, double *seconds);
 /* Read the whole directory once. One value in all; -EIO unless it holds `files` entries. */
 PROBE_EXPORT int32_t probe_files_list(const char *directory, int64_t files, double *seconds);
 
-/* blocks.c: POSIX. One file of blocks; `blocks` (and `offsets`, in bytes) of `size` bytes each, a multiple of 4096. */
-#define PROBE_BLOCKS_DIRECT 1        /* O_DIRECT: past the page cache */
-#define PROBE_BLOCKS_NO_READ_AHEAD 2 /* POSIX_FADV_RANDOM, MADV_RANDOM */
+/* blocks.c: every operating system. One file of blocks; `blocks` (and `offsets`, in bytes) of `size` bytes each, a multiple of 4096. */
+#define PROBE_BLOCKS_DIRECT 1        /* O_DIRECT, FILE_FLAG_NO_BUFFERING: past the page cache */
+#define PROBE_BLOCKS_NO_READ_AHEAD 2 /* POSIX_FADV_RANDOM, MADV_RANDOM, FILE_FLAG_RANDOM_ACCESS */
 #define PROBE_BLOCKS_MAPPED 4        /* copied out of a shared mapping, each by a page fault */
-#define PROBE_BLOCKS_DATA_ONLY 8     /* fdatasync instead of fsync */
+#define PROBE_BLOCKS_DATA_ONLY 8     /* fdatasync instead of fsync; -ENOTSUP on Windows */
 /* Write a new file from its start, then fsync. `blocks` + 1 values: each write, then the fsync. */
 PROBE_EXPORT int32_t probe_blocks_write(const char *path, int32_t how, int64_t blocks, int64_t size, double *seconds);
 /* Read each block, the list cut into one part a thread; no read begins after `limit` nanoseconds (0: no limit).
@@ -111,7 +121,6 @@ PROBE_EXPORT int32_t probe_blocks_read(const char *path, int32_t how, int32_t th
 /* Overwrite each block and force it to the disk, by one thread; `limit` and the values as above. */
 PROBE_EXPORT int32_t probe_blocks_sync(const char *path, int32_t how, const int64_t *offsets, int64_t blocks,
                                        int64_t size, int64_t limit, double *seconds);
-#endif
 
 /* cuda.c: every operating system. Calls of the CUDA driver through `driver`, in the context that is current. A call that
  * fails ends the loop, which returns -(PROBE_CUDA_FAILURE + 1000 × its place in cuda_driver_t + its CUresult). */

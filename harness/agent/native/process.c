@@ -1,15 +1,39 @@
-/* System calls and the creation of processes (POSIX). */
-#ifndef _WIN32
+/* System calls, and the creation of processes (POSIX). */
 #define _GNU_SOURCE
 #include "overhead_probe.h"
 
 #include <errno.h>
+
+#include "clock.h"
+
+#ifdef _WIN32
+
+typedef ULONG NTAPI current_processor_t(void);
+
+/* Looked up by name, as it is in ntdll alone. ntdll answers GetCurrentProcessId and the like without the kernel. */
+int32_t probe_syscall(int64_t samples, int64_t calls, double *seconds)
+{
+    current_processor_t *call =
+        (current_processor_t *)(void *)GetProcAddress(GetModuleHandleW(L"ntdll"), "NtGetCurrentProcessorNumber");
+    if (!call)
+        return -ENOSYS;
+    if (calls < 1)
+        return -EINVAL;
+    for (int64_t sample = 0; sample < samples; sample++) {
+        int64_t start = clock_now();
+        for (int64_t done = 0; done < calls; done++)
+            call();
+        seconds[sample] = clock_seconds(clock_now() - start) / (double)calls;
+    }
+    return 0;
+}
+
+#else
+
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "clock.h"
 
 int32_t probe_syscall(int64_t samples, int64_t calls, double *seconds)
 {

@@ -10,11 +10,20 @@ enum { ALIGNMENT = 2 << 20 }; /* a huge page of x86-64, and of 64-bit ARM with p
 
 #include <windows.h>
 
+#include <psapi.h>
+
+/* Large pages want a privilege that users do not have. */
 int32_t region_map(region_t *region, int64_t bytes, pages_t pages, int32_t node)
 {
-    if (pages == PAGES_HUGE || node >= 0)
+    enum { FLAGS = MEM_RESERVE | MEM_COMMIT };
+    if (pages == PAGES_HUGE)
         return -ENOTSUP;
-    region->mapping = VirtualAlloc(NULL, (SIZE_T)bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    ULONG highest;
+    if (node >= 0 && (!GetNumaHighestNodeNumber(&highest) || (ULONG)node > highest))
+        return -EINVAL;
+    region->mapping = node < 0 ? VirtualAlloc(NULL, (SIZE_T)bytes, FLAGS, PAGE_READWRITE)
+                               : VirtualAllocExNuma(GetCurrentProcess(), NULL, (SIZE_T)bytes, FLAGS, PAGE_READWRITE,
+                                                    (DWORD)node);
     region->data = region->mapping;
     region->bytes = region->mapped = bytes;
     return region->mapping ? 0 : -ENOMEM;
@@ -28,13 +37,15 @@ void region_unmap(const region_t *region)
 int64_t region_huge_bytes(const region_t *region)
 {
     (void)region;
-    return 0; /* large pages are had by MEM_LARGE_PAGES only */
+    return 0;
 }
 
 int32_t region_node(const region_t *region)
 {
-    (void)region;
-    return -ENOTSUP;
+    PSAPI_WORKING_SET_EX_INFORMATION page = {.VirtualAddress = region->data};
+    if (!QueryWorkingSetEx(GetCurrentProcess(), &page, sizeof page) || !page.VirtualAttributes.Valid)
+        return -ENOTSUP;
+    return (int32_t)page.VirtualAttributes.Node;
 }
 
 #else

@@ -88,31 +88,54 @@ int32_t probe_switch_condition(int64_t samples, int64_t calls, int32_t cpu, doub
     return status;
 }
 
-#ifndef _WIN32
+#ifdef _WIN32
+
+typedef HANDLE end_t;
+
+static int32_t pipe_open(end_t ends[2])
+{
+    return CreatePipe(&ends[0], &ends[1], NULL, 0) ? 0 : -EMFILE;
+}
+
+static void end_close(end_t end)
+{
+    CloseHandle(end);
+}
+
+static int32_t receive(end_t file)
+{
+    char byte;
+    DWORD got;
+    return ReadFile(file, &byte, 1, &got, NULL) && got == 1 ? 0 : -EPIPE;
+}
+
+static int32_t give(end_t file)
+{
+    char byte = 0;
+    DWORD written;
+    return WriteFile(file, &byte, 1, &written, NULL) && written == 1 ? 0 : -EPIPE;
+}
+
+#else
 
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-typedef struct {
-    int there[2]; /* read and write end of the pipe to the partner */
-    int back[2];
-} pipes_t;
+typedef int end_t;
 
-static int32_t pipes_open(pipes_t *pipes)
+static int32_t pipe_open(end_t ends[2])
 {
-    if (pipe(pipes->there) < 0)
-        return -errno;
-    if (pipe(pipes->back) == 0)
-        return 0;
-    int error = errno;
-    close(pipes->there[0]);
-    close(pipes->there[1]);
-    return -error;
+    return pipe(ends) < 0 ? -errno : 0;
+}
+
+static void end_close(end_t end)
+{
+    close(end);
 }
 
 /* Between two bytes nothing is left to do but wait; an end of file means that the other side is gone. */
-static int32_t receive(int file)
+static int32_t receive(end_t file)
 {
     char byte;
     ssize_t got;
@@ -121,13 +144,33 @@ static int32_t receive(int file)
     return got == 1 ? 0 : got == 0 ? -EPIPE : -errno;
 }
 
-static int32_t give(int file)
+static int32_t give(end_t file)
 {
     char byte = 0;
     ssize_t written;
     while ((written = write(file, &byte, 1)) < 0 && errno == EINTR)
         continue;
     return written == 1 ? 0 : -errno;
+}
+
+#endif
+
+typedef struct {
+    end_t there[2]; /* read and write end of the pipe to the partner */
+    end_t back[2];
+} pipes_t;
+
+static int32_t pipes_open(pipes_t *pipes)
+{
+    int32_t status = pipe_open(pipes->there);
+    if (status)
+        return status;
+    status = pipe_open(pipes->back);
+    if (status) {
+        end_close(pipes->there[0]);
+        end_close(pipes->there[1]);
+    }
+    return status;
 }
 
 static int32_t pipe_turn(void *game)
@@ -138,7 +181,7 @@ static int32_t pipe_turn(void *game)
 }
 
 /* Until the end of the pipe. */
-static void *pipe_partner(void *game)
+static THREAD_RESULT pipe_partner(void *game)
 {
     pipes_t *pipes = game;
     while (!receive(pipes->there[0]) && !give(pipes->back[1]))
@@ -148,35 +191,15 @@ static void *pipe_partner(void *game)
 
 static int32_t play_with_thread(pipes_t *pipes, int64_t samples, int64_t calls, double *seconds)
 {
-    pthread_t partner;
-    int error = pthread_create(&partner, NULL, pipe_partner, pipes);
+    thread_t partner;
+    int error = thread_start(&partner, pipe_partner, pipes);
     int32_t status = error ? -error : time_turns(pipe_turn, pipes, samples, calls, seconds);
-    close(pipes->there[1]);
+    end_close(pipes->there[1]);
     if (!error)
-        pthread_join(partner, NULL);
-    close(pipes->there[0]);
-    close(pipes->back[0]);
-    close(pipes->back[1]);
-    return status;
-}
-
-static int32_t play_with_process(pipes_t *pipes, int64_t samples, int64_t calls, double *seconds)
-{
-    pid_t partner = fork();
-    int32_t status = partner < 0 ? -errno : 0;
-    if (partner == 0) {
-        close(pipes->there[1]); /* so that the end of the parent is the end of the pipe */
-        pipe_partner(pipes);
-        _exit(0);
-    }
-    close(pipes->there[0]);
-    close(pipes->back[1]);
-    if (!status)
-        status = time_turns(pipe_turn, pipes, samples, calls, seconds);
-    close(pipes->there[1]);
-    close(pipes->back[0]);
-    while (partner > 0 && waitpid(partner, 0, 0) < 0 && errno == EINTR)
-        continue;
+        thread_join(partner);
+    end_close(pipes->there[0]);
+    end_close(pipes->back[0]);
+    end_close(pipes->back[1]);
     return status;
 }
 
@@ -201,6 +224,28 @@ static int32_t by_pipe(play_t *play, int64_t samples, int64_t calls, int32_t cpu
 int32_t probe_switch_threads(int64_t samples, int64_t calls, int32_t cpu, double *seconds)
 {
     return by_pipe(play_with_thread, samples, calls, cpu, seconds);
+}
+
+#ifndef _WIN32
+
+static int32_t play_with_process(pipes_t *pipes, int64_t samples, int64_t calls, double *seconds)
+{
+    pid_t partner = fork();
+    int32_t status = partner < 0 ? -errno : 0;
+    if (partner == 0) {
+        close(pipes->there[1]); /* so that the end of the parent is the end of the pipe */
+        pipe_partner(pipes);
+        _exit(0);
+    }
+    close(pipes->there[0]);
+    close(pipes->back[1]);
+    if (!status)
+        status = time_turns(pipe_turn, pipes, samples, calls, seconds);
+    close(pipes->there[1]);
+    close(pipes->back[0]);
+    while (partner > 0 && waitpid(partner, 0, 0) < 0 && errno == EINTR)
+        continue;
+    return status;
 }
 
 int32_t probe_switch_processes(int64_t samples, int64_t calls, int32_t cpu, double *seconds)

@@ -27,13 +27,6 @@ static void sleeper_close(sleeper_t timer)
     CloseHandle(timer);
 }
 
-static int64_t ticks_of(int64_t nanoseconds)
-{
-    LARGE_INTEGER frequency;
-    QueryPerformanceFrequency(&frequency);
-    return (int64_t)((double)nanoseconds * 1e-9 * (double)frequency.QuadPart);
-}
-
 static int32_t wait_for(sleeper_t timer, LARGE_INTEGER wait)
 {
     if (!SetWaitableTimer(timer, &wait, 0, NULL, NULL, FALSE) || WaitForSingleObject(timer, INFINITE) != WAIT_OBJECT_0)
@@ -69,11 +62,6 @@ static void sleeper_close(sleeper_t unused)
     (void)unused;
 }
 
-static int64_t ticks_of(int64_t nanoseconds)
-{
-    return nanoseconds;
-}
-
 static int32_t sleep_until(sleeper_t unused, int64_t due)
 {
     (void)unused;
@@ -96,7 +84,7 @@ static int32_t sleep_shortest(sleeper_t unused)
 /* A period that has passed before it was slept for is left out, as cyclictest does: that would be no timer's lateness. */
 int32_t probe_lateness(int64_t samples, int64_t nanoseconds, double *seconds)
 {
-    int64_t period = ticks_of(nanoseconds);
+    int64_t period = clock_ticks(nanoseconds);
     sleeper_t sleeper;
     int32_t status = period < 1 ? -EINVAL : sleeper_open(&sleeper);
     if (status)

@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.agent import compilers
 from harness.agent.children import StepError, timed
 from harness.agent.compilers import Compiler, Language
+from harness.agent.compilers_windows import WindowsCompiler
 from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Metric
 from harness.agent.sampling import NANOSECOND
@@ -110,7 +111,7 @@ def _run(context: Context, language: Language, *, call: bool) -> Outcome:
     )
 
 
-def _rounds(context: Context, compiler: Compiler, *, call: bool) -> list[Mapping[str, float]]:
+def _rounds(context: Context, compiler: Compiler | WindowsCompiler, *, call: bool) -> list[Mapping[str, float]]:
     rounds = []
     total = WARMUP + context.integer("rounds")
     for done in range(1, total + 1):
@@ -120,15 +121,14 @@ def _rounds(context: Context, compiler: Compiler, *, call: bool) -> list[Mapping
     return rounds
 
 
-def _build(compiler: Compiler, folder: Path, *, call: bool) -> Mapping[str, float]:
+def _build(compiler: Compiler | WindowsCompiler, folder: Path, *, call: bool) -> Mapping[str, float]:
     """Return the seconds of each step. Raises StepError with the log of the one that fails."""
     name, text = SOURCES[compiler.language]
     source, target, library = folder / name, folder / "extension.o", folder / "extension.so"
     source.write_text(text, encoding="utf-8")
-    english = {"LC_ALL": "C"}
     return {
-        "compile_seconds": timed(compiler.compile(source, target), f"{compiler.path}, compile", english),
-        "link_seconds": timed(compiler.link(target, library), f"{compiler.path}, link", english),
+        "compile_seconds": timed(compiler.compile(source, target), f"{compiler.path}, compile", compiler.environ),
+        "link_seconds": timed(compiler.link(target, library), f"{compiler.path}, link", compiler.environ),
         "load_seconds": _load(library, call=call),
     }
 

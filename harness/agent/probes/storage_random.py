@@ -9,11 +9,15 @@ Writes with fsync go to a file that is in memory: an fsync looks through the cac
 A mapped read copies a block out of a shared mapping (MADV_RANDOM). A fault also maps pages around it, how many is the
 kernel's and the file's matter; so each block is unmapped again before it is read, and every read is a fault.
 
+On Windows the same by ReadFile, FILE_FLAG_RANDOM_ACCESS and FILE_FLAG_NO_BUFFERING; VirtualUnlock unmaps. It can't
+drop a file's pages, so there are no cold reads, and it has no fdatasync.
+
 There is no Python loop for any of it: a warm read takes less time than the interpreter.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -46,7 +50,8 @@ class Random:
 
     def synced(self, place: Place) -> list[Metric]:
         """Writes, each forced to the disk before the next."""
-        return [self._synced(place, call) for call in get_args(SyncCall)]
+        calls: tuple[SyncCall, ...] = ("fsync",) if sys.platform == "win32" else get_args(SyncCall)
+        return [self._synced(place, call) for call in calls]
 
     def cold(self, place: Place) -> list[Metric]:
         """Reads and page faults from the disk."""
@@ -77,7 +82,7 @@ class Random:
         return self._latencies("mapped_read_seconds", passes, place, cache=cache)
 
     def _read(self, place: Place, offsets: Sequence[int], how: int, cache: str, threads: int = 1) -> Pass:
-        if cache != "warm":
+        if cache == "cold" or (cache == "direct" and sys.platform != "win32"):
             self.file.drop(place)
         path = self.file.path(place)
         return self.timed.read(path, offsets, self.file.size, how, threads=threads, limit=self.limit)

@@ -4,21 +4,24 @@ Create (open, write, close; nothing is forced to the disk), stat, open and read,
 is one round's mean per file. With `cache` = `warm` the files were written just before; with `cold` their pages were
 written back and dropped before each read, file by file, which needs no root and disturbs nobody else. The directory
 and the inodes stay cached: cold is the data. Where pages stay after that (tmpfs, some network file systems), cold is
-left out.
+left out. Windows drops no single file's pages: there cold reads go past its file cache (FILE_FLAG_NO_BUFFERING), which
+needs the native helper and files of whole blocks of 4096 bytes.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
 from harness.agent import pagecache
-from harness.agent.helper import loops
+from harness.agent.blocks import STAMPED
+from harness.agent.helper import NativeHelper, loops
 from harness.agent.loops import Loops, loop_metric
 from harness.agent.messages import Metric
 from harness.agent.probes.storage_locations import Place, drop_pages, on_each_location
-from harness.agent.task import Context, Outcome
+from harness.agent.task import Context, Outcome, Unsupported
 
 WARMUP = 1  # rounds
 
@@ -66,12 +69,21 @@ class _Files:
         """Reads from the disk. Raises Unsupported where pages stay in memory."""
         seconds = []
         self.create(str(place.directory))
+        if isinstance(self.timed, NativeHelper) and self.timed.offers("files_read_unbuffered"):
+            return [self._metric("open_read_seconds", self._unbuffered(self.timed, place), place, "cold")]
         paths = [place.directory / str(number) for number in range(self.files)]
         pagecache.write_back(paths)
         for _ in range(WARMUP + self.rounds):
             drop_pages(paths)
             seconds.append(self.read(str(place.directory)))
         return [self._metric("open_read_seconds", seconds, place, "cold")]
+
+    def _unbuffered(self, helper: NativeHelper, place: Place) -> list[float]:
+        if self.size % STAMPED:
+            raise Unsupported(f"`size` must be a multiple of {STAMPED} to read past Windows' file cache")
+        arguments = (os.fsencode(place.directory), self.files, self.size)
+        rounds = range(WARMUP + self.rounds)
+        return [fmean(helper.call("files_read_unbuffered", self.files, *arguments)) for _ in rounds]
 
     def _metric(self, name: str, seconds: list[float], place: Place, cache: str) -> Metric:
         return loop_metric(name, self.timed, seconds, warmup=WARMUP, location=place.location, cache=cache)

@@ -114,7 +114,8 @@ def _behind() -> list[str]:
     """Return what the interpreter behind this environment may be called; before Python 3.11 it does not say."""
     if sys.prefix == sys.base_prefix:
         return []
-    by_prefix = Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
+    program = ("python.exe",) if sys.platform == "win32" else ("bin", "python{}.{}".format(*sys.version_info))
+    by_prefix = Path(sys.base_prefix, *program)
     return list(dict.fromkeys((str(getattr(sys, "_base_executable", "") or by_prefix), str(by_prefix))))
 
 

@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from harness.agent.exit_status import crash
 from harness.agent.own_process import ISOLATED, command
 from harness.agent.telemetry.recorder import SamplerError
 from harness.agent.telemetry.sampler import READY
@@ -82,7 +83,7 @@ def _said_ready(child: Pipes) -> bool:
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     listener.join(READY_SECONDS)
-    return said == [READY]
+    return [line.rstrip() for line in said] == [READY.rstrip()]
 
 
 def _given_up(child: Pipes, error: str) -> SamplerError:
@@ -100,8 +101,8 @@ def _given_up(child: Pipes, error: str) -> SamplerError:
 
 def _ended(status: int, said: bytes) -> SamplerError:
     """Say how the sampler ended; of a traceback the last line."""
-    if status < 0:
-        return SamplerError(f"the sampler crashed (signal {-status})")
+    if crash(status):
+        return SamplerError(f"the sampler crashed ({crash(status)})")
     last = (said.decode("utf-8", "replace").strip().splitlines() or [f"exit status {status}"])[-1]
     return SamplerError(f"the sampler ended early: {last}")
 

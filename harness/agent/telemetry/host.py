@@ -7,14 +7,16 @@ also inside a container.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from harness.agent.telemetry.sources import Source
 
-ERRORS = (OSError, ValueError, LookupError, AttributeError)  # AttributeError: os has no such function on Windows
+ERRORS = (OSError, ValueError, LookupError)
 PRESSURES = ("cpu", "memory", "io")
 POLICIES = "sys/devices/system/cpu/cpufreq"
+NOT_LINUX = "Linux alone has /proc"
 NO_POLICY = "no processor states its frequency here"
 MOST_POLICIES = 4  # every one is a file to read; more say no more about whether the clock was lowered
 ROOM = 1024  # bytes; the lines that are wanted come first
@@ -26,6 +28,11 @@ KILOHERTZ = 1e3
 
 def sources(root: str = "/") -> Iterator[Source]:
     """Yield the sources of this host, readable or not."""
+    if sys.platform == "win32":
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        yield Source(("cpu_busy_seconds",), _relative(lambda: win32.processor_times()[:1]), errors=ERRORS)
+        return
     processors = _relative(partial(_processors, _file(root, "proc/stat")))
     yield Source(("cpu_busy_seconds", "cpu_steal_seconds"), processors, errors=ERRORS)
     for kind in PRESSURES:
@@ -39,6 +46,8 @@ def _file(root: str, path: str) -> Callable[[], bytes]:
     opened: list[int] = []
 
     def read() -> bytes:
+        if sys.platform == "win32":
+            raise LookupError(NOT_LINUX)
         if not opened:
             opened.append(os.open(os.path.join(root, path), os.O_RDONLY))  # noqa: PTH118 - pathlib starts slowly
         return os.pread(opened[0], ROOM, 0)
@@ -60,6 +69,8 @@ def _relative(read: Callable[[], tuple[float, ...]]) -> Callable[[], tuple[float
 
 
 def _processors(read: Callable[[], bytes]) -> tuple[float, float]:
+    if sys.platform == "win32":
+        raise LookupError(NOT_LINUX)
     name, *fields = read().partition(b"\n")[0].split()
     if name != b"cpu":
         raise ValueError(name)

@@ -32,7 +32,10 @@ READY = b"ready\n"
 def main(arguments: Sequence[str]) -> int:
     """Sample until told to stop; `arguments` are the task's GPU (`cuda:0`) or nothing."""
     parent = os.getppid()  # now: it may be killed as soon as it was told `ready`
-    for number in (signal.SIGINT, signal.SIGTERM):
+    stops = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        stops.append(signal.SIGBREAK)
+    for number in stops:
         signal.signal(number, signal.SIG_IGN)
     candidates = list(host.sources())
     missing: dict[str, str] = {}

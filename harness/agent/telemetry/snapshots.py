@@ -7,6 +7,7 @@ never 0. Host-wide values (load, processor time, pressure) stay host-wide inside
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def snapshot(root: Path = Path("/")) -> Snapshot:
     usage = _usage()
     return Snapshot(
         clock=time.perf_counter(),
-        load=_try(lambda: list(os.getloadavg())),
+        load=_try(_load),
         cpu=_try(partial(_cpu_times, root)) or {},
         pressure=_pressures(root),
         throttled=_try(partial(_throttled, root)),
@@ -79,11 +80,21 @@ def _difference(before: Mapping[str, float], after: Mapping[str, float]) -> dict
 def _try(read: Callable[[], T]) -> T | None:
     try:
         return read()
-    except (OSError, ValueError, LookupError, AttributeError):  # AttributeError: os has no such function here
+    except (OSError, ValueError, LookupError):
         return None
 
 
+def _load() -> list[float]:
+    if sys.platform == "win32":
+        raise LookupError
+    return list(os.getloadavg())
+
+
 def _cpu_times(root: Path) -> dict[str, float]:
+    if sys.platform == "win32":
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return dict(zip(("busy", "idle"), win32.processor_times(), strict=True))
     ticks = os.sysconf("SC_CLK_TCK")
     name, *values = (root / "proc/stat").read_text(encoding="ascii").partition("\n")[0].split()
     if name != "cpu":
@@ -124,10 +135,10 @@ def _frequency(root: Path) -> float:
 
 
 def _usage() -> dict[str, int]:
-    try:
-        import resource  # noqa: PLC0415 - POSIX only
-    except ImportError:
+    if sys.platform == "win32":
         return {}
+    import resource  # noqa: PLC0415 - POSIX only
+
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {
         "voluntary": own.ru_nvcsw + children.ru_nvcsw,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +19,12 @@ _imported = time.perf_counter()
 
 
 def process_seconds() -> float:
-    """Return the seconds since this process started, to 10 ms; where Linux is not asked, since this module's import."""
+    """Return the seconds since this process started, to 10 ms; where no system tells, since this module's import."""
     try:
+        if sys.platform == "win32":
+            from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+            return win32.process_seconds()
         stat = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
         started = int(stat.rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")  # field 22, see proc(5)
         return time.clock_gettime(time.CLOCK_BOOTTIME) - started

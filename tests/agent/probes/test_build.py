@@ -12,6 +12,9 @@ from harness.agent.messages import CellSpec
 from harness.agent.probes import build
 from harness.agent.task import Context, Outcome, Unavailable
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
+from tests.agent.systems import not_on_windows
+
+pytestmark = not_on_windows("its fakes are shell scripts")
 
 STEPS = {"compile_seconds", "link_seconds", "load_seconds", *INSTRUMENT}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from harness.agent.pinned_ceiling import Ceiling
 from harness.agent.task import Unavailable
 from tests.agent.conftest import Plant
 from tests.agent.probes.conftest import RunOnGpu, least, metric, names
+from tests.agent.systems import not_on_windows
 
 MIB = 2**20
 SMALL: dict[str, Any] = {
@@ -123,6 +125,7 @@ def test_a_gpu_that_admits_one_process_admits_the_one_that_pins(
     assert contexts == [0]
 
 
+@not_on_windows("ctypes turns a crash into an OSError")
 def test_a_process_that_dies_at_the_wall_leaves_what_it_reached(run_on_gpu: RunOnGpu, plant: Plant) -> None:
     plant(fail=())
     assert "pinned_reached_bytes" in names(run_on_gpu("copies.allocation", **SMALL))
@@ -136,7 +139,8 @@ def test_what_was_reached_is_known_however_the_child_ends(monkeypatch: pytest.Mo
     dying = "print('{\"pinned\": 4096}', flush=True); print('{\"pinn', flush=True); import os; os.abort()"
     monkeypatch.setattr(own_process, "PROGRAM", dying)
     found = pinned_ceiling.search(0, 4096, 8192)
-    assert (found.reached, found.ended_by) == (4096, "the process was ended: status -6")
+    assert found.reached == 4096
+    assert re.fullmatch(r"the process was ended: status (-6|3|3221226505)", found.ended_by)  # by Windows' abort 3
 
 
 def test_a_child_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from harness.agent.probes import memory_affinity
 from harness.agent.task import Outcome, Unavailable
 from tests.agent.planted import busy_cpu, cpu_limit
 from tests.agent.probes.conftest import RunTask, metric
+from tests.agent.systems import not_on_windows
 
 
 def arms(outcome: Outcome) -> tuple[Metric, Metric]:
@@ -34,6 +35,7 @@ def test_more_work_takes_longer(run_task: RunTask, native: NativeHelper) -> None
     assert min(thrice.samples) / min(once.samples) == pytest.approx(3, rel=0.15)
 
 
+@not_on_windows("the load is planted by Linux's means")
 def test_a_busy_cpu_slows_the_thread_that_is_pinned_to_it_and_less_the_free_one(
     run_task: RunTask, native: NativeHelper
 ) -> None:
@@ -42,6 +44,7 @@ def test_a_busy_cpu_slows_the_thread_that_is_pinned_to_it_and_less_the_free_one(
     assert mean(pinned.samples) > 2 * mean(free.samples)
 
 
+@not_on_windows("the load is planted by Linux's means")
 def test_a_cpu_limit_is_seen(run_task: RunTask, native: NativeHelper) -> None:
     usual = average(run_task("memory.affinity", samples=6, warmup=0, loads=2_000_000))
     with cpu_limit(0.1):

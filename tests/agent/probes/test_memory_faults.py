@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import ctypes
-import resource
+import sys
 from pathlib import Path
 from statistics import median
 
@@ -13,6 +13,10 @@ from harness.agent.inspection.facts import Files
 from harness.agent.task import Unavailable
 from tests.agent.planted import no_huge_pages
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
+from tests.agent.systems import not_on_windows
+
+if sys.platform != "win32":
+    import resource
 
 SIZE = 8 * capacity.MIB
 PAGE = capacity.page_size()
@@ -27,6 +31,7 @@ def mapped() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * PAGE
 
 
+@not_on_windows("Wine maps memory through files, whose first touch is cheap")
 def test_a_fault_costs_more_than_a_page_that_is_there(run_task: RunTask, native: NativeHelper) -> None:
     outcome = run_task("memory.faults", region_bytes=SIZE, samples=10, warmup=1)
     first = metric(outcome, "fault_seconds", page_bytes=PAGE)
@@ -35,6 +40,7 @@ def test_a_fault_costs_more_than_a_page_that_is_there(run_task: RunTask, native:
     assert median(first.samples) > 5 * median(again.samples)
 
 
+@not_on_windows("it counts no faults and has no huge pages without a privilege")
 def test_a_huge_page_costs_more_than_a_page_and_less_than_all_that_it_replaces(
     run_task: RunTask, native: NativeHelper
 ) -> None:
@@ -46,6 +52,7 @@ def test_a_huge_page_costs_more_than_a_page_and_less_than_all_that_it_replaces(
     assert median(small.samples) < median(large.samples) < huge / PAGE * median(small.samples)
 
 
+@not_on_windows("it counts no faults and has no huge pages without a privilege")
 def test_every_page_is_a_fault_and_none_when_it_has_been_touched(native: NativeHelper) -> None:
     counts = []
     for touched in (0, 1):
@@ -57,6 +64,7 @@ def test_every_page_is_a_fault_and_none_when_it_has_been_touched(native: NativeH
     assert all(pages <= count < 1.1 * pages for count in counts)
 
 
+@not_on_windows("it counts no faults and has no huge pages without a privilege")
 def test_huge_pages_that_were_not_got_are_missing_with_the_reason(run_task: RunTask, native: NativeHelper) -> None:
     with no_huge_pages():
         outcome = run_task("memory.faults", region_bytes=SIZE, samples=2, warmup=0)
@@ -66,6 +74,7 @@ def test_huge_pages_that_were_not_got_are_missing_with_the_reason(run_task: RunT
     assert "no value for huge pages, which 0% of the memory got; /sys/kernel/mm/transparent_hugepage/enabled" in warning
 
 
+@not_on_windows("it counts no faults and has no huge pages without a privilege")
 def test_the_memory_is_given_back(run_task: RunTask, native: NativeHelper) -> None:
     run_task("memory.faults", region_bytes=SIZE, samples=1, warmup=0)
     before = mapped()

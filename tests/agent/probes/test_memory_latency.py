@@ -18,6 +18,7 @@ from harness.agent.probes.memory_latency import HUGE, Walker, working_sets
 from harness.agent.task import Unavailable
 from tests.agent.planted import no_huge_pages
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree
 
 MIB = capacity.MIB
@@ -73,6 +74,7 @@ def test_working_sets_are_the_same_everywhere() -> None:
     assert working_sets(1) == [4096]
 
 
+@not_on_windows("no compiler of ours runs there")
 @pytest.mark.parametrize("lines", [2, 3, 64, 1000])
 def test_the_walk_visits_every_line_once(order: Callable[[int, int], list[int]], lines: int) -> None:
     followers = order(lines, 7)
@@ -84,11 +86,13 @@ def test_the_walk_visits_every_line_once(order: Callable[[int, int], list[int]],
     assert sorted(seen) == list(range(lines))
 
 
+@not_on_windows("no compiler of ours runs there")
 def test_the_seed_fixes_the_walk(order: Callable[[int, int], list[int]]) -> None:
     assert order(1000, 7) == order(1000, 7)
     assert order(1000, 7) != order(1000, 8)
 
 
+@not_on_windows("no compiler of ours runs there")
 def test_the_walk_is_random(order: Callable[[int, int], list[int]]) -> None:
     """Over many seeds every step from line 0 of 5 is about as frequent: of 400, 100 ± 8.7 each."""
     steps = [order(5, seed)[0] for seed in range(400)]
@@ -103,8 +107,8 @@ def test_every_working_set_and_page_size_is_a_series(run_task: RunTask, native: 
         loads = metric(outcome, "load_seconds", working_set=size, page_bytes=capacity.page_size())
         assert (len(loads.samples), loads.warmup, loads.unit, loads.better) == (4, 1, "s", "lower")
     huge = capacity.huge_page_size(Files())
-    sizes = {each.dims["working_set"] for each in outcome.metrics if each.dims.get("page_bytes") == huge}
-    assert sizes == {4 * MIB}, outcome.warnings
+    sizes = {each.dims["working_set"] for each in outcome.metrics if each.dims.get("page_bytes", 0) == huge}
+    assert sizes == ({4 * MIB} if huge else set()), outcome.warnings
 
 
 def test_a_set_that_no_near_cache_holds_costs_more(walker: Walker) -> None:
@@ -125,11 +129,13 @@ def test_a_load_costs_the_same_however_many_make_a_sample(walker: Walker) -> Non
     assert many == pytest.approx(few, rel=0.1)
 
 
+@not_on_windows("large pages want a privilege there")
 def test_pages_are_huge_only_where_they_are_asked_for(walker: Walker) -> None:
     assert walker.walk(4 * MIB, 1, 1)[1] == 0
     assert walker.walk(4 * MIB, 1, 1, pages=HUGE)[1] >= capacity.ALL_HUGE
 
 
+@not_on_windows("large pages want a privilege there")
 def test_huge_pages_that_were_not_got_are_missing_with_the_reason(run_task: RunTask, native: NativeHelper) -> None:
     with no_huge_pages():
         outcome = run_task("memory.latency", max_bytes=4 * MIB, samples=1, warmup=0, loads=1)

@@ -57,7 +57,8 @@ def test_a_location_that_is_not_there_is_left_out(run_task: RunTask, loop: str, 
     locations = [location(tmp_path), location(tmp_path / "gone", "gone")]
     outcome = run_task("storage.small_files", locations=locations, **SMALL)
     (warning,) = (text for text in outcome.warnings if "left out" in text)
-    assert f"location gone ({tmp_path / 'gone'}) left out: No such file or directory" in warning
+    assert f"location gone ({tmp_path / 'gone'}) left out: " in warning
+    assert "No such file or directory" in warning or "not found" in warning  # as Windows says it
     assert {each.dims.get("location") for each in outcome.metrics} == {"disk", None}
 
 

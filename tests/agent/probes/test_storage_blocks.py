@@ -16,9 +16,10 @@ from harness.agent.helper import NativeHelper
 from harness.agent.loops import PythonLoops
 from harness.agent.messages import Location
 from harness.agent.probes.storage_blocks import BlockFile
-from harness.agent.task import Unavailable, Unsupported
+from harness.agent.task import Unavailable
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
 from tests.agent.probes.throttle import throttled
+from tests.agent.systems import not_on_windows
 
 MIB = 2**20
 SMALL = {"bytes": 4 * MIB, "rounds": 3}
@@ -226,15 +227,6 @@ def test_sizes_that_make_no_blocks_are_told(run_task: RunTask, tmp_path: Path, p
         run_task("storage.sequential", locations=[location(tmp_path)], **{"bytes": MIB, "block_bytes": MIB, **params})
 
 
-def test_another_operating_system_is_unsupported(
-    run_task: RunTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(os, "preadv")
-    for entry in ("storage.sequential", "storage.random", "storage.prefetch"):
-        with pytest.raises(Unsupported, match=f"{entry} has no loop for this operating system yet"):
-            run_task(entry, locations=[location(tmp_path)])
-
-
 @pytest.mark.parametrize("how", [0, DIRECT])
 def test_what_one_loop_writes_the_other_reads(native: NativeHelper, ext4_disk: MakeDisk, how: int) -> None:
     path = ext4_disk(16) / "blocks"
@@ -250,6 +242,7 @@ def test_what_one_loop_writes_the_other_reads(native: NativeHelper, ext4_disk: M
         path.unlink()
 
 
+@not_on_windows("there is no Python loop for it")
 def test_content_cannot_be_compressed_or_shared_away(native: NativeHelper, tmp_path: Path) -> None:
     for timed in both(native):
         path = tmp_path / type(timed).__name__
@@ -260,6 +253,7 @@ def test_content_cannot_be_compressed_or_shared_away(native: NativeHelper, tmp_p
         assert all(len(set(part)) > 200 for part in parts)
 
 
+@not_on_windows("there is no Python loop for it")
 def test_what_is_not_as_written_is_an_error(native: NativeHelper, tmp_path: Path) -> None:
     for timed in both(native):
         path = tmp_path / type(timed).__name__
@@ -274,6 +268,7 @@ def test_what_is_not_as_written_is_an_error(native: NativeHelper, tmp_path: Path
             timed.read(path, [3 * 4096], 4096)
 
 
+@not_on_windows("there is no Python loop for it")
 def test_no_read_begins_after_the_limit(native: NativeHelper, tmp_path: Path) -> None:
     offsets = list(range(0, 64 * MIB, 64 * 1024)) * 20
     for timed in both(native):
@@ -284,6 +279,7 @@ def test_no_read_begins_after_the_limit(native: NativeHelper, tmp_path: Path) ->
         assert done.seconds - done.operations[-1] < 0.02 <= done.seconds
 
 
+@not_on_windows("there is no Python loop for it")
 def test_the_loops_are_chosen_like_all_others(native: NativeHelper, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(blocks.blocks("storage.x"), NativeBlocks)
     monkeypatch.setattr("harness.agent.helper.load", lambda: None)

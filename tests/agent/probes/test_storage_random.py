@@ -15,6 +15,7 @@ from harness.agent.probes.storage_random import LATENCIES
 from harness.agent.task import Outcome, Unavailable
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
 from tests.agent.probes.throttle import throttled
+from tests.agent.systems import not_on_windows
 
 MIB = 2**20
 SMALL = {"bytes": 4 * MIB, "rounds": 3, "pass_seconds": 0.05}
@@ -172,6 +173,7 @@ def test_nonsense_is_refused(timed: NativeBlocks, tmp_path: Path) -> None:
         timed.read(path, [-4096], 4096)
 
 
+@not_on_windows("it has no fdatasync")
 def test_synced_writes_leave_the_file_readable(timed: NativeBlocks, tmp_path: Path) -> None:
     path, offsets = tmp_path / "blocks", [8192, 0, 4096]
     timed.write(path, 4, 4096)

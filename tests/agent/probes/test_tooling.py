@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import venv
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -16,6 +15,7 @@ from harness.agent.probes import tooling
 from harness.agent.task import Unavailable
 from tests.agent.cells import run_cell, stack_python
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
+from tests.agent.systems import not_on_windows
 
 FEW: dict[str, Scalar] = {"samples": 2, "files": 20, "size": 500}
 
@@ -87,6 +87,7 @@ def test_a_pip_that_does_not_start_is_a_failed_capability(run_task: RunTask, fak
 
 
 def test_an_environment_without_pip_uses_that_of_its_interpreter(tmp_path: Path) -> None:
+    venv = pytest.importorskip("venv", reason="not on Windows: its embeddable Python has no venv")
     venv.create(tmp_path / "bare", with_pip=False)
     (tmp_path / "disk").mkdir()
     python = tmp_path / "bare/bin/python"
@@ -116,6 +117,7 @@ def test_import_without_a_framework_is_of_standard_modules(run_task: RunTask) ->
     assert outcome.status == "ok"
 
 
+@not_on_windows("it can't drop a file's pages")
 def test_cold_is_left_out_where_files_stay(run_task: RunTask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pagecache, "drop", lambda paths: 3)
     outcome = run_task("tooling.import", samples=1)
@@ -136,6 +138,7 @@ def test_cold_is_left_out_where_files_are_not_ours(run_task: RunTask, monkeypatc
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
     """An environment whose torch is a fake: a file that sleeps, or what a test makes of it."""
+    venv = pytest.importorskip("venv", reason="not on Windows: its embeddable Python has no venv")
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
     (site,) = (tmp_path / "env/lib").glob("python3*/site-packages")
     (site / "torch").mkdir()
