@@ -51,15 +51,6 @@ def test_what_is_not_there_or_in_another_form_is_refused_with_a_reason(tmp_path:
     assert refusals["cpu_frequency_hz"] == f"LookupError: {host.NO_POLICY}"
 
 
-def test_a_system_without_pread_is_refused_like_one_without_the_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tree(tmp_path, machine(busy=1, steal=1, waited=1))
-    monkeypatch.delattr(os, "pread")
-
-    assert by_name(tmp_path)["cpu_busy_seconds"].refusal().startswith("AttributeError")
-
-
 def test_a_reading_that_fails_later_is_missing_not_zero(tmp_path: Path) -> None:
     tree(tmp_path, machine(busy=1, steal=1, waited=1))
     source = by_name(tmp_path)["cpu_busy_seconds"]
