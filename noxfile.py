@@ -84,12 +84,27 @@ def agent(session: nox.Session) -> None:
 
 
 @nox.session
+def wine(session: nox.Session) -> None:
+    """Run the agent's tests and the smoke profile on a Windows Python under Wine: does the code work there?"""
+    install(session, "test", "native")
+    session.run("python", "-m", "tests.windows", *session.posargs)
+
+
+@nox.session
+def truth(session: nox.Session) -> None:
+    """Is the analysis right? Bundles drawn from known truths through the whole path: coverage, false alarms, power."""
+    install(session, "test")
+    session.run("python", "-m", "tests.truth", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check format, lint and types."""
     install(session, "lint", "types", "test")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    session.run("mypy", "--platform", "win32", "harness")  # no name that POSIX alone has is reachable there
 
 
 @nox.session
