@@ -85,14 +85,14 @@ def agent(session: nox.Session) -> None:
 
 @nox.session
 def wine(session: nox.Session) -> None:
-    """Run the agent's tests and the smoke profile on a Windows Python under Wine: does the code work there?"""
+    """Run the tests of what Windows runs, and the smoke profile, on a Windows Python under Wine."""
     install(session, "test", "native")
     session.run("python", "-m", "tests.windows", *session.posargs)
 
 
 @nox.session
 def truth(session: nox.Session) -> None:
-    """Is the analysis right? Bundles drawn from known truths through the whole path: coverage, false alarms, power."""
+    """Measure the analysis on bundles drawn from known truths: coverage, false alarms, power."""
     install(session, "test")
     session.run("python", "-m", "tests.truth", *session.posargs)
 
