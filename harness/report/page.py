@@ -27,6 +27,7 @@ MOST_CLAIMS = 30
 MOST_WARNINGS = 40
 MOST_BOOTS = 40
 _STAND_IN = ("stand_in", "simulated")
+YES = ("true", "True", "yes", "1")
 _CLAIM_STYLES = {"supported": "supported", "refuted": "refuted", "depends": "depends"}
 
 
@@ -138,18 +139,25 @@ def alerts(document: Document) -> tuple[Banner, ...]:
 
 
 def _stand_in(document: Document) -> Iterable[Banner]:
-    boots = document["run"]["boots"]
-    described = [document["run"]["host"], *document["environments"].values()]
-    described += [own for boot in boots for own in boot["differs"].values()]
-    marked = [key for found in described for key, value in values(found).items() if _marks_stand_in(key, value)]
-    gpus = [*document["run"]["gpus"], *(gpu for boot in boots for gpu in boot["gpus"])]
-    marked += [key for gpu in gpus for key, value in gpu.items() if _marks_stand_in(key, str(value))]
+    marked = dict.fromkeys(_stand_ins(document))
     if marked:
         yield Banner(
             tone="alert",
             title="A stand-in, not real hardware",
-            text="A simulated device took part in this run. Its figures test the tool and describe no hardware.",
+            text=f"Something simulated or emulated took part in this run ({'; '.join(marked)}). Its figures test the "
+            "tool and describe neither hardware nor a platform.",
         )
+
+
+def _stand_ins(document: Document) -> Iterable[str]:
+    """Name what was a stand-in and, where it is told, for what."""
+    for name, found in {"host": document["run"]["host"], **document["environments"]}.items():
+        for key, value in values(found).items():
+            if _marks_stand_in(key, value):
+                yield clean(name, 60) if value in YES else f"{clean(name, 60)}: {clean(value, 120)}"
+    for gpu in document["run"]["gpus"]:
+        if any(_marks_stand_in(key, str(value)) for key, value in gpu.items()):
+            yield clean(str(gpu.get("name", "a GPU")), 60)
 
 
 def _marks_stand_in(key: str, value: str) -> bool:

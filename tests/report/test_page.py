@@ -96,6 +96,11 @@ def test_a_simulated_gpu_is_never_shown_as_hardware(document: Document) -> None:
     assert titles(document)[0] == "A stand-in, not real hardware"
 
 
+def test_a_stand_in_is_named_with_what_it_stands_for(document: Document) -> None:
+    document["environments"]["docker"]["vm.stand_in"] = "emulated by TCG"
+    assert "(docker: emulated by TCG)" in composed(document).banners[0].text
+
+
 @pytest.mark.parametrize("key", ["gpu.stand_in", "gpu.devices.0.simulated", "gpu.simulated.value"])
 def test_a_simulated_device_is_never_shown_as_hardware(document: Document, key: str) -> None:
     document["environments"]["docker"][key] = "true"
