@@ -17,9 +17,12 @@ AGENT = Path(harness.agent.__file__).parent
 MODULES = sorted(AGENT.rglob("*.py"))
 FLOOR = (3, 10)
 # Imported inside functions only, where the stack that is measured brings them (pynvml: where the agent does).
-FRAMEWORKS = {"torch", "tensorflow", "benchmark_cnn", "cnn_util", "numpy", "pynvml", "tf_keras"}
+FRAMEWORKS = {"torch", "tensorflow", "benchmark_cnn", "cnn_util", "numpy", "pynvml", "tf_keras", "keras"}
 # Classes of a framework need it when they are defined; these modules are themselves imported inside functions only.
-OF_A_FRAMEWORK = {"harness.agent.workloads.torch_models"}
+OF_A_FRAMEWORK = {
+    f"harness.agent.workloads.{name}"
+    for name in ("torch_models", "torch_layers", "torch_resnet", "torch_inception", "torch_gpt", "keras_models")
+}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
