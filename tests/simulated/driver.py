@@ -68,7 +68,7 @@ class SimulatedDriver:
     pageable_h2d_gbps: float = 0.8
     pageable_d2h_gbps: float = 0.6
     near_cpu: int = -1
-    far: float = 1
+    far_factor: float = 1
     duplex: float = 1
     overlap: float = 1
     peer: bool = False

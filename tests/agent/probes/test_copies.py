@@ -234,7 +234,7 @@ def test_a_host_of_two_nodes_is_measured_from_the_gpus_own(
     nodes = {f"{NODES}/online": "0-1", f"{NODES}/node0/cpulist": f"{last}", f"{NODES}/node1/cpulist": f"{first}"}
     files = tree(tmp_path, {**nodes, f"{SLOTS}/0000:01:00.0/numa_node": "1"})
     monkeypatch.setattr(gpu_node, "Files", lambda: files)
-    plant(near_cpu=first, far=0.1, h2d_gbps=gbps, h2d_latency_ns=1000)
+    plant(near_cpu=first, far_factor=0.1, h2d_gbps=gbps, h2d_latency_ns=1000)
     outcome = run_on_gpu("copies.gated", **GATED)
     row = metric(outcome, "gated_seconds", direction="h2d", bytes=MIB, copies=copies_gated.ROW)
     assert max(row.samples) == pytest.approx(1e-6 + MIB / (gbps * 1e9), rel=0.05)

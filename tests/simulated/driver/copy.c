@@ -23,7 +23,7 @@ static struct item host_copy(enum engine engine, void *to, const void *from, siz
     double pinned_latency = engine == TO_DEVICE ? planted.h2d_latency_ns : planted.d2h_latency_ns;
     double pinned_gbps = engine == TO_DEVICE ? planted.h2d_gbps : planted.d2h_gbps;
     double pageable_gbps = engine == TO_DEVICE ? planted.pageable_h2d_gbps : planted.pageable_d2h_gbps;
-    double factor = planted.near_cpu >= 0 && current_cpu() != (int)planted.near_cpu ? planted.far : 1;
+    double factor = planted.near_cpu >= 0 && current_cpu() != (int)planted.near_cpu ? planted.far_factor : 1;
     return copy(engine, to, from, bytes, pageable ? planted.pageable_latency_ns : pinned_latency,
                 factor * (pageable ? pageable_gbps : pinned_gbps));
 }

@@ -56,7 +56,7 @@
     X(pageable_h2d_gbps, 0.8, 1e-6, 1e6)                                                                               \
     X(pageable_d2h_gbps, 0.6, 1e-6, 1e6)                                                                               \
     X(near_cpu, -1, -1, 1e5) /* the one beside the devices; -1: every one is */                                        \
-    X(far, 1, 1e-3, 1)       /* factor on the bandwidth of host copies submitted on another */                         \
+    X(far_factor, 1, 1e-3, 1) /* factor on the bandwidth of host copies submitted on another */                         \
     X(duplex, 1, 1e-3, 1)   /* factor on both bandwidths while both directions run */                                  \
     X(overlap, 1, 0, 1)     /* share of a copy or of compute, whichever is shorter, that hides behind the other */     \
     X(peer, 0, 0, 1)        /* whether devices reach one another's memory */                                           \
