@@ -220,7 +220,7 @@ def _parts(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
 def _print_parts(parts: dict[str, tuple[str, ...]]) -> None:
     here = {"win32": "windows"}.get(sys.platform, sys.platform)
     for system, names in parts.items():
-        print(f"{'this boot, of' if system == here else 'a boot of'} {system}, measures: {', '.join(names)}")
+        print(f"{'this boot, of' if system == here else 'a boot of'} {system}, is for: {', '.join(names)}")
     if parts:
         print("`plan --boots` proposes how often to boot each; `report` takes all their bundles together")
 

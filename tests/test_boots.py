@@ -81,8 +81,8 @@ def test_results_of_this_machine_are_taken_and_no_others(tmp_path: Path) -> None
 def test_plan_says_what_this_boot_measures_and_what_the_others_are_for(tmp_path: Path) -> None:
     project(tmp_path, TWO_SYSTEMS)
     done = harness("plan", "--profile", "both", cwd=tmp_path)
-    assert "this boot, of linux, measures: native" in done.stdout
-    assert "a boot of windows, measures: native, windows" in done.stdout
+    assert "this boot, of linux, is for: native" in done.stdout
+    assert "a boot of windows, is for: native, windows" in done.stdout
     plan = json.loads(harness("plan", "--profile", "both", "--json", cwd=tmp_path).stdout)
     assert plan["boots"] == {"linux": ["native"], "windows": ["native", "windows"]}
 
@@ -114,6 +114,17 @@ def test_boots_are_merged_and_reported_from_the_command_line(tmp_path: Path) -> 
     assert len(json.loads(document.read_text("utf-8"))["run"]["boots"]) == 4
     compared = harness("compare", "native-windows", "wsl", "--bundle", "all.zip", "--format", "json", cwd=tmp_path)
     assert all(row["paired"] and row["boots"] == [2, 2] for row in json.loads(compared.stdout))
+
+
+def test_a_merged_bundle_is_no_run_to_resume(tmp_path: Path) -> None:
+    project(tmp_path)
+    paths = [write_boot(tmp_path / boot.id, boot) for boot in (linux(1), linux(2))]
+    with merged(paths) as bundle:
+        name = bundle.manifest.run_id
+    merge(paths, tmp_path / "results" / name)
+    done = harness("run", "--resume", name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "was merged of several runs" in one_line_error(done)
 
 
 def test_what_cannot_be_merged_is_one_line_and_status_2(tmp_path: Path) -> None:

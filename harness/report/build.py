@@ -24,7 +24,7 @@ from harness.report.format import FILTERS
 from harness.report.page import page
 from harness.report.side_by_side import machines_json, side_by_side
 from harness.results.bundle import read_manifest
-from harness.results.merge import by_machine, merged, merged_id
+from harness.results.merge import by_machine, is_proven, merged, merged_id
 
 INDEX = "index.html"
 DOCUMENT = "report.json"
@@ -44,7 +44,11 @@ def build(bundles: Sequence[Path], out: Path, *, same: bool = False) -> Path:
     documents = {name_of(group): _analysed(group, same=same) for group in groups}
     for name, (document, html) in documents.items():
         _write(out / name, document, html)
-    machines = side_by_side({name: document for name, (document, _) in documents.items()}, assets())
+    machines = side_by_side(
+        {name: document for name, (document, _) in documents.items()},
+        proven=is_proven([group[0] for group in groups]),
+        assets=assets(),
+    )
     html = environment().get_template("machines.html.j2").render(page=machines)
     return _write(out, machines_json(machines), html)
 

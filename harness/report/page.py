@@ -129,6 +129,11 @@ def _banners(document: Document) -> Iterable[Banner]:
     yield from _nested(document)
 
 
+def alerts(document: Document) -> tuple[Banner, ...]:
+    """What nobody may miss who sees but a few of the document's figures."""
+    return (*_stand_in(document), *_incomparable(document))
+
+
 def _stand_in(document: Document) -> Iterable[Banner]:
     boots = document["run"]["boots"]
     described = [document["run"]["host"], *document["environments"].values()]

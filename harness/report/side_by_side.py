@@ -8,8 +8,8 @@ from typing import Any
 
 from harness import __version__
 from harness.analysis.document import ComparisonRecord, Document
-from harness.report.context import Assets, Finding, Subject
-from harness.report.page import subject_of
+from harness.report.context import Assets, Banner, Finding, Subject
+from harness.report.page import alerts, subject_of
 from harness.report.table import finding, telling_dims
 from harness.report.words import clean
 
@@ -33,6 +33,7 @@ class MachineEntry:
     subject: Subject
     baseline: str
     boots: int
+    banners: tuple[Banner, ...]
     entries: tuple[Entry, ...]
 
 
@@ -42,16 +43,18 @@ class SideBySide:
 
     title: str
     tool_version: str
+    proven: bool  # that no two of them are one machine
     machines: tuple[MachineEntry, ...]
     assets: Assets
 
 
-def side_by_side(documents: Mapping[str, Document], assets: Assets) -> SideBySide:
+def side_by_side(documents: Mapping[str, Document], *, proven: bool, assets: Assets) -> SideBySide:
     """Compose the page from report.json's documents, by the folder in which each lies."""
     machines = tuple(_machine(folder, document) for folder, document in documents.items())
     return SideBySide(
         title=f"Overhead Matrix: {len(machines)} machines",
         tool_version=__version__,
+        proven=proven,
         machines=machines,
         assets=assets,
     )
@@ -84,6 +87,7 @@ def _machine(folder: str, document: Document) -> MachineEntry:
         subject=subject_of(document),
         baseline=clean(document["baseline"], 60),
         boots=len({boot["boot_id"] for boot in document["run"]["boots"]}),
+        banners=alerts(document),
         entries=tuple(
             Entry(platform=clean(each["platform"], 60), finding=finding(each, telling), record=each) for each in records
         ),

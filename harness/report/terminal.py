@@ -34,7 +34,9 @@ def _row(each: Comparison) -> tuple[str, ...]:
     verdict = each.verdict if each.comparable else f"{each.verdict} (not comparable)"
     metric = f"{each.metric} ({dims})" if dims else each.metric
     remarks = "; ".join(each.confounders)
-    return (each.task, metric, each.stack, f"{each.slowdown:.3f}", interval, verdict, str(each.blocks), remarks)
+    ours, theirs = each.boots
+    blocks = str(each.blocks) if max(each.boots) == 1 else f"{each.blocks} in {ours} and {theirs} boots"
+    return (each.task, metric, each.stack, f"{each.slowdown:.3f}", interval, verdict, blocks, remarks)
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

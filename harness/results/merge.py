@@ -84,10 +84,8 @@ def sources_of(path: Path) -> list[Source]:
 
 def check_mergeable(sources: Sequence[Source], *, same: bool) -> None:
     """Raise BundleError, naming both bundles and the difference, unless all are different runs of one machine."""
+    _check_once([(source.record.run_id, source.path) for source in sources])
     for one, other in combinations(sources, 2):
-        if one.record.run_id == other.record.run_id:
-            where = f"{one.path} and {other.path}" if one.path != other.path else f"{one.path}, twice"
-            raise BundleError(f"run {one.record.run_id} is in {where}", "Name every run once")
         found = difference(machine(one.record), machine(other.record), same=same)
         if found:
             problem = f"{one.path} and {other.path} are not known to be of one machine: {printable(found)}"
@@ -95,16 +93,24 @@ def check_mergeable(sources: Sequence[Source], *, same: bool) -> None:
 
 
 def by_machine(paths: Sequence[Path], *, same: bool = False) -> list[list[Path]]:
-    """Group bundles by the machine that they are of, in the order given."""
+    """Group bundles by the machine that they are of, in the order given. Raises BundleError for a run there twice."""
     groups: list[tuple[Machine, list[Path]]] = []
-    for path in paths:
-        here = machine(read_manifest(path))
+    manifests = [read_manifest(path) for path in paths]
+    _check_once([(run.run_id, path) for each, path in zip(manifests, paths, strict=True) for run in each.origins])
+    for path, manifest in zip(paths, manifests, strict=True):
+        here = machine(manifest)
         known = next((group for there, group in groups if not difference(there, here, same=same)), None)
         if known is None:
             groups.append((here, [path]))
         else:
             known.append(path)
     return [group for _, group in groups]
+
+
+def is_proven(paths: Sequence[Path]) -> bool:
+    """Whether these bundles are known to be of different machines, each of another than every other."""
+    machines = [machine(read_manifest(path)) for path in paths]
+    return all(difference(one, other, same=False) != UNPROVEN for one, other in combinations(machines, 2))
 
 
 def remedy(found: str) -> str:
@@ -118,6 +124,15 @@ def merged_id(runs: Sequence[Origin]) -> str:
     """Return the run_id of these runs' merged bundle: the same for the same runs."""
     ids = sorted(run.run_id for run in runs)
     return MERGED + hashlib.sha256("\n".join(ids).encode()).hexdigest()[:12]
+
+
+def _check_once(runs: Sequence[tuple[str, Path]]) -> None:
+    found: dict[str, Path] = {}
+    for run, path in runs:
+        if run in found:
+            where = f"{found[run]} and {path}" if found[run] != path else f"{path}, twice"
+            raise BundleError(f"run {run} is in {where}", "Name every run once")
+        found[run] = path
 
 
 def _records(bundle: Bundle) -> list[BootRecord]:

@@ -108,6 +108,8 @@ def resumed(run_id: str, *, root: Path, results: Path) -> Run:
     if manifest.run_id != run_id:
         problem = f"--resume {run_id}: the bundle in that folder is of run {manifest.run_id}"
         raise UsageError(problem, "Give the folder its own name again")
+    if manifest.boots:
+        raise UsageError(f"--resume {run_id}: that bundle was merged of several runs", "Name the run that was stopped")
     if manifest.boot_id != boot_id():
         problem = f"--resume {run_id}: it was begun in another boot of this machine, and a run is one boot"
         raise UsageError(problem, "Start a new run; both bundles can be reported")

@@ -115,12 +115,18 @@ def test_machines_are_set_side_by_side(boots: list[Path], tmp_path: Path) -> Non
         full = document_of(page)
         assert all(record in full["comparisons"] for record in machine["headlines"])
         assert {record["baseline"] for record in machine["headlines"]} == {"native"}
+    assert index.read_text(encoding="utf-8").count("A stand-in, not real hardware") == 2, "each machine's own"
+    assert "Some of these may be one machine" not in index.read_text(encoding="utf-8")
     assert "Nothing here compares one machine with another" in index.read_text(encoding="utf-8")
 
 
 def test_without_a_gpu_one_machine_is_the_users_word(tmp_path: Path) -> None:
     paths = [write_boot(tmp_path / boot.id, boot) for boot in (linux(1, gpu=""), windows(2, gpu=""))]
-    assert len(document_of(build(paths, tmp_path / "apart"))["machines"]) == 2
+    apart = build(paths, tmp_path / "apart")
+    assert len(document_of(apart)["machines"]) == 2
+    assert "Some of these may be one machine" in apart.read_text(encoding="utf-8")
+    with pytest.raises(BundleError, match="run run-1 is in"):
+        build([paths[0], paths[0]], tmp_path / "twice")
     assert len(document_of(build(paths, tmp_path / "one", same=True))["run"]["boots"]) == 2
 
 
