@@ -3,7 +3,7 @@
 Each invocation has its own percentile; the slowdown is the geometric mean over blocks of their ratios. One replicate
 draws blocks, then within each of their invocations as many samples as it has. Drawing samples again adds their noise
 to that which the invocations' percentiles already have, so plain quantiles of the replicates are too wide (in
-simulation they cover with up to 99.7%). Therefore each replicate is divided by its own standard error, in which that
+simulation they cover with up to 100%). Therefore each replicate is divided by its own standard error, in which that
 noise is, too: the bootstrap-t (Davison and Hinkley, Bootstrap Methods and their Application, 1997, sections 3.8 and
 5.2), symmetric, because the sides of so few replicates are not worth telling apart (Hall, "On Symmetric Bootstrap
 Confidence Intervals", Journal of the Royal Statistical Society B 50, 1988). In simulation it covers with 93 to 97%, and
