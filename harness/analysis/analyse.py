@@ -50,6 +50,7 @@ def analyse(bundle: Bundle) -> Analysis:
             *exclusion_warnings(left_out),
             *boot_warnings(bundle.manifest),
             *unusable(table),
+            *_restless(table),
             *_reported(bundle.invocations),
         ),
     )
@@ -74,6 +75,8 @@ def distributions(table: pd.DataFrame) -> tuple[Distribution, ...]:
                 blocks=tuple(map(int, group["block"])),
                 medians=tuple(map(float, group["median"])),
                 samples=int(group["samples"].sum()),
+                warmup=tuple(map(int, group["warmup"])),
+                unsteady=tuple(map(int, group.loc[~group["steady"], "block"])),
             )
         )
     return tuple(found)
@@ -94,6 +97,17 @@ def _reported(invocations: Sequence[CellResult]) -> list[str]:
     return [
         f"{platform}, {task}: {warning} (in {number} {'invocation' if number == 1 else 'invocations'})"
         for (platform, task, warning), number in sorted(counts.items())
+    ]
+
+
+def _restless(table: pd.DataFrame) -> list[str]:
+    """Say which invocations' steps reached no steady state, by platform, task and metric."""
+    flagged = table[~table["steady"]]
+    counts = Counter(zip(*(flagged[name].astype(str) for name in ("platform", "task", "metric")), strict=True))
+    return [
+        f"{platform}, {task}: {metric} reached no steady state in {number} "
+        f"{'invocation' if number == 1 else 'invocations'}, which are used all the same"
+        for (platform, task, metric), number in sorted(counts.items())
     ]
 
 

@@ -6,18 +6,24 @@ Columns are built as whole arrays; a text that repeats is a categorical. A *seri
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.agent.messages import CellResult, Metric
+from harness.analysis import warmup
 from harness.analysis.exclusions import counts
 from harness.results.bundle import Bundle
 
+Values = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
 SERIES_COLUMNS = ("run", "boot", "platform", "stack", "device", "task", "metric", "unit", "better", "dims", "block")
-SAMPLE_COLUMNS = ("series", *SERIES_COLUMNS, "index", "value", "warmup")
+SAMPLE_COLUMNS = ("series", *SERIES_COLUMNS, "index", "value", "warmup", "steady")
 
 
 def dims_text(dims: Mapping[str, Any]) -> str:
@@ -35,7 +41,8 @@ def frame(bundles: Iterable[Bundle]) -> pd.DataFrame:
     """Return one row a sample of every invocation that counts, `SAMPLE_COLUMNS` its columns.
 
     `platform` is the arm's name (`native@2`), `dims` the text of `dims_text`, `index` counts from 0 in the order
-    measured, `warmup` says whether the sample is warm-up, `series` numbers the (invocation, metric) pairs.
+    measured, `warmup` says whether the sample is warm-up, as the task says or as `harness.analysis.warmup` finds,
+    `steady` whether its series reached a steady state, `series` numbers the (invocation, metric) pairs.
     """
     return _framed(_placed(bundles))
 
@@ -46,14 +53,19 @@ def frame_of(invocations: Iterable[CellResult]) -> pd.DataFrame:
 
 
 def medians(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a series that has steady samples: `SERIES_COLUMNS`, `median` of them and their number `samples`.
+    """Return one row a series that has samples beyond warm-up.
+
+    It holds `SERIES_COLUMNS`, the `median` of those samples and their number `samples`, how many are left out as
+    `warmup`, and whether the series is `steady`.
 
     The invocation is the unit of replication, so this is the only place where samples are summed up.
     """
-    steady = samples.loc[~samples["warmup"], ["series", "value"]]
-    grouped = steady.groupby("series", sort=True)["value"]
-    summary = pd.DataFrame({"median": grouped.median(), "samples": grouped.size()})
-    heads = samples.drop_duplicates("series").set_index("series")[list(SERIES_COLUMNS)]
+    beyond = samples.loc[~samples["warmup"], ["series", "value", "index"]]
+    grouped = beyond.groupby("series", sort=True)
+    summary = pd.DataFrame(
+        {"median": grouped["value"].median(), "samples": grouped.size(), "warmup": grouped["index"].min()}
+    )
+    heads = samples.drop_duplicates("series").set_index("series")[[*SERIES_COLUMNS, "steady"]]
     return heads.join(summary, how="inner").reset_index(drop=True)
 
 
@@ -89,20 +101,37 @@ def _head(run: str, boot: str, result: CellResult, metric: Metric) -> tuple[obje
 def _expanded(heads: pd.DataFrame, metrics: list[Metric]) -> pd.DataFrame:
     """Repeat each series' head for each of its samples."""
     lengths = np.array([len(metric.samples) for metric in metrics], dtype=np.int64)
-    warmups = np.array([metric.warmup for metric in metrics], dtype=np.int64)
-    series = np.repeat(np.arange(len(metrics)), lengths)
     starts = np.cumsum(lengths) - lengths
+    values = _values(metrics)
+    warmups, steady = _settled(metrics, values, starts)
+    series = np.repeat(np.arange(len(metrics)), lengths)
     index = np.arange(len(series)) - starts[series]
     columns: dict[str, Any] = {"series": series}
     for name in SERIES_COLUMNS[:-1]:
         columns[name] = pd.Categorical(heads[name]).take(series)
     columns["block"] = heads["block"].to_numpy(dtype=np.int64)[series]
     columns["index"] = index
-    columns["value"] = _values(metrics)
+    columns["value"] = values
     columns["warmup"] = index < warmups[series]
+    columns["steady"] = steady[series]
     return pd.DataFrame(columns)
 
 
-def _values(metrics: list[Metric]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _values(metrics: list[Metric]) -> Values:
     arrays = [np.asarray(metric.samples, dtype=np.float64) for metric in metrics]
     return np.concatenate(arrays) if arrays else np.empty(0)
+
+
+def _settled(metrics: list[Metric], values: Values, starts: Counts) -> tuple[Counts, NDArray[np.bool_]]:
+    """Return how many samples of each series are warm-up, and whether it is steady; those of equal length at once."""
+    warmups = np.array([metric.warmup for metric in metrics], dtype=np.int64)
+    steady = np.ones(len(metrics), dtype=bool)
+    by_length: defaultdict[int, list[int]] = defaultdict(list)
+    for number, metric in enumerate(metrics):
+        if metric.name in warmup.METRICS:
+            by_length[len(metric.samples) - metric.warmup].append(number)
+    for length, numbers in by_length.items():
+        rows = values[(starts + warmups)[numbers][:, None] + np.arange(length)]
+        more, steady[numbers] = warmup.settled_after(rows)
+        warmups[numbers] += more
+    return warmups, steady

@@ -122,7 +122,9 @@ class Distribution:
     platform: str  # arm name, `native@2`
     blocks: tuple[int, ...]
     medians: tuple[float, ...]
-    samples: int  # steady samples behind the medians
+    samples: int  # behind the medians: warm-up is left out
+    warmup: tuple[int, ...] = ()  # samples left out of each block's median, as the task says or as the steps tell
+    unsteady: tuple[int, ...] = ()  # blocks whose steps reached no steady state: shown, and not left out
 
 
 @dataclass(frozen=True, kw_only=True)

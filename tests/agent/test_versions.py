@@ -41,8 +41,11 @@ def test_a_helper_that_does_not_load_is_left_out(monkeypatch: pytest.MonkeyPatch
 
 
 @not_on_windows("it has no confstr")
-def test_a_system_without_confstr_has_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "confstr")
+def test_a_libc_that_does_not_tell_has_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_name: str) -> str:
+        raise ValueError("unrecognized configuration name")  # as musl has it
+
+    monkeypatch.setattr(os, "confstr", unknown)
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
 
     assert versions.libc() in {"", "musl"}

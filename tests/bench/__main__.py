@@ -131,16 +131,23 @@ def container(folder: Path) -> list[float]:
         platform.close()
 
 
-def report(folder: Path) -> tuple[list[float], float]:
-    """Return the seconds of three reports of 100,000 samples, and the page's size in MB."""
-    bundle = write_bundle(folder / "bundle", blocks=10, samples=400)
+def report(folder: Path, samples: int) -> tuple[list[float], float]:
+    """Return the seconds of three reports of so many samples (a little more), and the page's size in MB."""
+    bundle = write_bundle(folder / f"bundle-{samples}", blocks=10, samples=samples // 250)
     times = []
     for number in range(3):
-        out = folder / f"report-{number}"
+        out = folder / f"report-{samples}-{number}"
         command = [sys.executable, "-m", "harness", "report", str(bundle), "-o", str(out)]
         write = partial(subprocess.run, command, check=True, env=environment(), stdout=subprocess.DEVNULL)
         times.append(seconds(write))
-    return times, (folder / "report-0/index.html").stat().st_size / 1e6
+    return times, (folder / f"report-{samples}-0/index.html").stat().st_size / 1e6
+
+
+def _peak_gigabytes() -> float:
+    """Return the peak memory of the largest process that this one waited for: the report of a million samples."""
+    import resource  # noqa: PLC0415 - POSIX only
+
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9  # Linux counts KiB
 
 
 def main() -> int:
@@ -167,9 +174,11 @@ def main() -> int:
         plain("step with telemetry / without", agent.step_ratios(2 * REPETITIONS), "", "1.000 ± 0.002")
         plain("beside a sample, native loop", agent.overheads(loops("empty_call"), REPETITIONS), " µs", "", scale=1e6)
         plain("beside a sample, Python loop", agent.overheads(PythonLoops(), REPETITIONS), " µs", "", scale=1e6)
-        times, megabytes = report(folder)
-        row("report of 100,000 samples", times, 5.0)
-        table.add_row("its page", f"{megabytes:.2f} MB", "", "< 3 MB")
+        for samples, goal in ((100_000, 5.0), (1_000_000, 30.0)):
+            times, megabytes = report(folder, samples)
+            row(f"report of {samples:,} samples", times, goal)
+            table.add_row("its page", f"{megabytes:.2f} MB", "", "< 3 MB")
+        table.add_row("memory of the largest child, at most", f"{_peak_gigabytes():.2f} GB", "", "< 3 GB")
     Console(width=140 if not os.isatty(1) else None).print(table)
     return 0
 

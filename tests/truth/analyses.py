@@ -35,6 +35,7 @@ class Answers:
     called: Array  # slower or faster
     family: Array  # the same, after Holm over all data sets of the bundle
     blocks: Array
+    tail: Array  # low and high of p95 (logs), NaN where the analysis gives none
 
 
 def reported(folder: Path, drawn: Draw) -> Answers:
@@ -54,7 +55,14 @@ def reported(folder: Path, drawn: Draw) -> Answers:
         called=np.array([each["verdict"] in {"slower", "faster"} for each in found]),
         family=np.array([each["p_holm"] for each in found], dtype=float) <= 0.05,
         blocks=np.array([each["blocks"] for each in found]),
+        tail=_tail(found),
     )
+
+
+def _tail(found: Sequence[ComparisonRecord]) -> Array:
+    stated = [[tail["ci95"] for tail in each["percentiles"] if tail["percent"] == 95] for each in found]
+    bounds: Array = np.log(np.array([each[0] if each else (None, None) for each in stated], dtype=float))
+    return bounds
 
 
 def pooled(drawn: Draw, blocks: Array) -> Answers:
@@ -81,6 +89,7 @@ def _answers(estimates: Sequence[Estimate]) -> Answers:
         called=np.array([verdict(each, None) in {"slower", "faster"} for each in estimates]),
         family=multipletests([p_value(each, None) for each in estimates], method="holm")[0],
         blocks=np.array([each.blocks for each in estimates]),
+        tail=np.full((len(estimates), 2), np.nan),
     )
 
 

@@ -25,7 +25,7 @@ class Scenario:
     blocks: int = 8
     process: float = 0.01
     uneven: float = 1.0  # the platform's standard deviations over the baseline's
-    steps: int = 30
+    steps: int = 40
     step: float = 0.02
     correlation: float = 0.5
     drift: float = 0.0  # what the last invocation of the run costs more than the first

@@ -8,7 +8,7 @@ from tests.truth.measure import Score, Scores, Share
 from tests.truth.scenarios import Scenario
 
 COLUMNS = (
-    *("scenario", "data sets", "coverage", "false alarms", "after Holm, of all bundles"),
+    *("scenario", "data sets", "coverage", "of p95", "false alarms", "after Holm, of all bundles"),
     *("power at 2%", "at 5%", "at 10%", "blocks", "goals missed"),
 )
 Found = Mapping[Scenario, Scores]
@@ -38,6 +38,7 @@ def _row(name: str, score: Score) -> Sequence[str]:
         name,
         str(score.coverage.of),
         f"{score.coverage.value:.3f} ({low:.3f}–{high:.3f})",
+        f"{score.tail.value:.3f}" if score.tail.of else "–",
         _percent(score.alarms),
         f"{score.families.hits} of {score.families.of}",
         *map(_percent, score.power),
