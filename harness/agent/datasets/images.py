@@ -81,3 +81,13 @@ class ImageSet:
             patches = drawn(rows, columns).repeat(PATCH, axis=0).repeat(PATCH, axis=1)
             noise = drawn(self.height, self.width).astype(numpy.int16) % (2 * NOISE) - NOISE
             yield (patches[: self.height, : self.width] + noise).clip(0, 255).astype(numpy.uint8)
+
+
+def tensorflow_encoder(tensorflow: Any) -> Encode:  # noqa: ANN401 - a module
+    """Return TensorFlow's JPEG encoder, which keeps colours at half the resolution, as is usual."""
+
+    def encode(pixels: Any, quality: int) -> bytes:  # noqa: ANN401 - an array
+        encoded: bytes = tensorflow.io.encode_jpeg(pixels, quality=quality).numpy()
+        return encoded
+
+    return encode

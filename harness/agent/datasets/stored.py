@@ -77,16 +77,18 @@ def write_records(folder: Path, images: ImageSet, tensorflow: Any) -> Stored:  #
     return Stored.at(paths)
 
 
-def damaged_shard(folder: Path) -> str:
-    """Return which TFRecord shard `train-…` ends in the middle of a record, and where; '' if none does.
-
-    Reads the records' lengths alone. Raises DataSetError if there is no shard.
-    """
-    shards = sorted(folder.glob("train-*-of-*")) if folder.is_dir() else []
-    if not shards:
+def shards(folder: Path) -> list[Path]:
+    """Return the TFRecord shards `train-…` of a folder. Raises DataSetError if there is none."""
+    found = sorted(folder.glob("train-*-of-*"))
+    if not found:
         what = "holds no shard train-00000-of-…" if folder.is_dir() else "is no folder"
         raise DataSetError(f"data_dir: {folder} {what}: correct it, or mount it where the platform sees it")
-    return next((found for found in map(_cut, shards) if found), "")
+    return found
+
+
+def damaged_shard(folder: Path) -> str:
+    """Return which shard ends in the middle of a record, and where; '' if none does. Reads the lengths alone."""
+    return next((found for found in map(_cut, shards(folder)) if found), "")
 
 
 def _cut(path: Path) -> str:

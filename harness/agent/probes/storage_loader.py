@@ -23,7 +23,7 @@ from typing import Protocol
 
 from harness.agent import frameworks
 from harness.agent.datasets import images
-from harness.agent.datasets.images import ImageSet
+from harness.agent.datasets.images import Encode, ImageSet
 from harness.agent.datasets.stored import DataSetError, Stored
 from harness.agent.loops import PythonLoops
 from harness.agent.messages import Metric, Scalar
@@ -49,9 +49,7 @@ class Loader(Protocol):
     versions: Mapping[str, str]
     sources: Sequence[str]
     errors: tuple[type[Exception], ...]  # what a damaged set makes it raise
-
-    def encode(self, pixels: object, quality: int) -> bytes:
-        """Return an image as JPEG."""
+    encode: Encode
 
     def ways(self, source: str, workers: Sequence[int]) -> list[Way]:
         """Return every way to load from the source with so many workers."""

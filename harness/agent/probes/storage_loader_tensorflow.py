@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.agent.datasets.images import CHANNELS, ImageSet
+from harness.agent.datasets.images import CHANNELS, ImageSet, tensorflow_encoder
 from harness.agent.datasets.stored import Stored, write_files, write_raw, write_records
 from harness.agent.probes.storage_loader import Passes, Way
 from harness.agent.task import Context
@@ -24,13 +24,9 @@ class TensorFlowLoader:
         self._tf: Any = importlib.import_module("tensorflow")
         self._tf.config.set_visible_devices([], "GPU")  # loading needs none of its memory
         self._batch_size = batch_size
+        self.encode = tensorflow_encoder(self._tf)
         self.errors: tuple[type[Exception], ...] = (self._tf.errors.OpError,)
         self.versions: Mapping[str, str] = {"tensorflow": str(self._tf.__version__)}
-
-    def encode(self, pixels: Any, quality: int) -> bytes:  # noqa: ANN401 - an array
-        """Return an image as JPEG, its colours at half the resolution as is usual."""
-        encoded: bytes = self._tf.io.encode_jpeg(pixels, quality=quality).numpy()
-        return encoded
 
     def ways(self, source: str, workers: Sequence[int]) -> list[Way]:  # noqa: ARG002 - the protocol's signature
         """Threads of tf.data."""
