@@ -6,6 +6,7 @@ import importlib
 import io
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -113,8 +114,9 @@ class TorchLoader:
         )
 
         def sizes() -> Iterator[int]:
-            for _, labels in loader:
-                yield len(labels)
+            with _in_short():
+                for _, labels in loader:
+                    yield len(labels)
 
         return sizes
 
@@ -125,6 +127,20 @@ def loader(context: Context) -> TorchLoader:
         if find_spec(module) is None:
             raise Unavailable(f"stack {context.spec.stack} has no {package}: install it, or run on a stack that has it")
     return TorchLoader(batch_size=context.integer("batch_size"), cuda=context.spec.device != "cpu")
+
+
+@contextmanager
+def _in_short() -> Iterator[None]:
+    """Raise a worker's error with its last line alone: torch hands it on with the worker's traceback as its text."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        *traceback, last = str(error).strip().splitlines() or [""]
+        if not traceback:
+            raise
+        advice = ": give the platform more of it (shm_size)" if "shared memory" in last else ""
+        kind = OSError if isinstance(error, OSError) else RuntimeError
+        raise kind(f"in a DataLoader worker: {last}{advice}") from error
 
 
 def _data_set(source: str, stored: Stored, images: ImageSet) -> JpegFiles | RawPixels:

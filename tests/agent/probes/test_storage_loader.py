@@ -15,6 +15,7 @@ from harness.agent.datasets.images import ImageSet
 from harness.agent.datasets.stored import Stored
 from harness.agent.messages import CellSpec, Location
 from harness.agent.probes.storage_loader import Passes, Way, run_loader
+from harness.agent.probes.storage_loader_torch import _in_short
 from harness.agent.task import Context, Outcome, Unavailable, find
 from tests.agent.probes.conftest import metric
 
@@ -143,3 +144,20 @@ def test_without_a_location_it_is_unavailable(run: Callable[..., Outcome]) -> No
 def test_without_its_framework_it_is_unavailable(make_spec: MakeSpec) -> None:
     with pytest.raises(Unavailable, match="stack driver has no framework"):
         run_loader(Context(spec=make_spec("storage.loader"), params={}, progress=lambda *_: None))
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, OSError])
+def test_a_workers_error_is_one_line(kind: type[Exception]) -> None:
+    """What torch says where /dev/shm is small, as it was seen."""
+    last = "RuntimeError: unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)"
+    text = f"Caught it in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File\n{last}\n"
+    with pytest.raises(kind) as raised, _in_short():
+        raise kind(text)
+    assert str(raised.value) == f"in a DataLoader worker: {last}: give the platform more of it (shm_size)"
+
+
+def test_an_error_of_one_line_stays_as_it_is() -> None:
+    error = FileNotFoundError(2, "No such file or directory", "000001.jpg")
+    with pytest.raises(FileNotFoundError) as raised, _in_short():
+        raise error
+    assert raised.value is error
