@@ -50,6 +50,7 @@ PRIMARY: Mapping[str, Primary] = {
     "memory.bandwidth": Primary("triad_bandwidth"),
     "memory.faults": Primary("fault_seconds"),
     "memory.latency": Primary("load_seconds"),
+    "storage.loader": Primary("samples_per_second"),
     "storage.prefetch": Primary("read_bandwidth"),
     "storage.random": Primary("read_iops"),
     "storage.sequential": Primary("read_bandwidth"),

@@ -32,8 +32,9 @@ def run_cell(
     device: str = "cpu",
     locations: Sequence[Location] = (),
     resources: Mapping[str, str] | None = None,
+    agent: Path | None = None,
 ) -> CellResult:
-    """Return what the agent makes of the cell. Raises CalledProcessError if it ends without a result."""
+    """Return what the agent (packed: `agent`) makes of the cell. Raises CalledProcessError if it leaves no result."""
     spec = CellSpec(
         cell=f"native/{stack}/{entry}",
         platform="native",
@@ -51,6 +52,7 @@ def run_cell(
     with tempfile.TemporaryDirectory() as name:
         specification, result = Path(name, "spec.json"), Path(name, "result.json")
         write_json(specification, to_json(spec))
-        argv = [str(python), "-m", "harness.agent", "run", str(specification), str(result)]
-        subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=LIMIT)
+        program = ["-m", "harness.agent"] if agent is None else [str(agent)]
+        argv = [str(python), *program, "run", str(specification), str(result)]
+        subprocess.run(argv, cwd=ROOT if agent is None else name, check=True, capture_output=True, timeout=LIMIT)
         return CellResult.from_json(read_json(result))

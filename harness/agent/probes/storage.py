@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.agent.capacity import MIB
+from harness.agent.probes import storage_loader
 from harness.agent.probes.storage_blocks import run_prefetch, run_sequential
 from harness.agent.probes.storage_random import run_random
 from harness.agent.probes.storage_small_files import run_small_files
@@ -33,4 +34,5 @@ TASKS = {
         params={"bytes": 64 * MIB, "block_bytes": 64 * 1024, "rounds": 4, "pass_seconds": 0.5},
         seconds=2.0,
     ),
+    "loader": storage_loader.TASK,
 }

@@ -95,7 +95,7 @@ def _check_room(location: Location, what: str, needs: int) -> None:
     if needs and free < needs + SPARE:
         wanted = f"{what} and {SPARE // MIB} MiB to spare"
         reason = f"{os.strerror(errno.ENOSPC)}: {free // MIB} MiB are free and {wanted} are needed"
-        raise OSError(errno.ENOSPC, f"{reason}: make room, or set fewer `bytes` for it in matrix.yaml")
+        raise OSError(errno.ENOSPC, f"{reason}: make room, or set a smaller `bytes` or `count` for it in matrix.yaml")
 
 
 @contextmanager

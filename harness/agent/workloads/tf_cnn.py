@@ -13,8 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
+from harness.agent.workloads import tf_cnn_data
 from harness.agent.workloads.steps import Recorder, outcome, throughput
 from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, checkout_commit, launch
 
@@ -30,6 +32,7 @@ PARAMS: Mapping[str, Scalar] = {
     "num_intra_threads": 0,
     "num_inter_threads": 0,
     "init_learning_rate": 0.0,
+    **tf_cnn_data.PARAMS,
 }
 OWN_DEFAULT = ("num_intra_threads", "num_inter_threads", "init_learning_rate")
 
@@ -96,6 +99,7 @@ def run(context: Context) -> Outcome:
     """
     model = context.spec.entry.partition(".")[2]
     flags = command_flags(model, context.spec.device, context.params)
+    tf_cnn_data.check(context)
     checkout = Path(context.spec.resources["tf_benchmarks"])
     tensorflow, import_seconds = _import_tensorflow()
     versions = _versions(tensorflow, checkout)
@@ -107,8 +111,10 @@ def run(context: Context) -> Outcome:
         progress=context.progress,
     )
     try:
-        images_per_second = launch(checkout, flags, recorder.add)
-    except LaunchError as error:
+        with tf_cnn_data.prepared(context, tensorflow) as data:
+            versions.update(data.versions)
+            images_per_second = launch(checkout, [*flags, *data.flags], recorder.add)
+    except (LaunchError, DataSetError) as error:
         return _failed(str(error), versions)
     return outcome(
         recorder,
@@ -120,7 +126,7 @@ def run(context: Context) -> Outcome:
 
 
 def command_flags(model: str, device: str, params: Mapping[str, Scalar]) -> list[str]:
-    """Return the command line of tf_cnn_benchmarks.py. Raises Unsupported for what upstream can't run."""
+    """Return tf_cnn_benchmarks.py's command line without its data. Raises Unsupported for what upstream can't run."""
     if model in BROKEN:
         msg = f"tf_cnn {model} {BROKEN[model]}. Choose another model."
         raise Unsupported(msg)
@@ -129,7 +135,8 @@ def command_flags(model: str, device: str, params: Mapping[str, Scalar]) -> list
         data_sets = " or ".join(name for name, models in DATA.items() if model in models)
         msg = f"tf_cnn {model} is not made for data_name {data_name}. Set data_name to {data_sets}."
         raise Unsupported(msg)
-    given = {name: value for name, value in params.items() if not (name in OWN_DEFAULT and value == 0)}
+    named = {name: value for name, value in params.items() if name not in tf_cnn_data.PARAMS}
+    given = {name: value for name, value in named.items() if not (name in OWN_DEFAULT and value == 0)}
     flags = {"model": model, **_device_flags(device), **given}
     return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
 
@@ -200,7 +207,7 @@ def _failed(reason: str, versions: Mapping[str, str]) -> Outcome:
 def _task(model: str) -> Task:
     data_name = next((name for name, models in DATA.items() if model in models), "imagenet")
     return Task(
-        summary=f"Training steps of tf_cnn_benchmarks' {model} on synthetic data.",
+        summary=f"Training steps of tf_cnn_benchmarks' {model} on synthetic data, or on TFRecords.",
         run=run,
         params={**PARAMS, "data_name": data_name, "init_learning_rate": TAME_RATE if model in DIVERGING else 0.0},
         frameworks=("tensorflow",),

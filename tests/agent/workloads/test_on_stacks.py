@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from harness import sources
-from harness.agent.messages import CellResult, Scalar
-from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT
+from harness.agent.messages import CellResult, Location, Scalar
+from harness.agent.workloads.tf_cnn_launcher import SCRIPTS, UPSTREAM_COMMIT
 from harness.cache import cache_dir
 from tests.agent.cells import ROOT, run_cell, stack_python
 
@@ -212,3 +212,124 @@ def test_keras_cnn_runs(tensorflow_python: Path) -> None:
     result = run_cell("keras_cnn.trivial", params, python=tensorflow_python)
     _assert_sound(result, warmup=3, batches=12, per_step=32)
     assert result.versions["keras"].startswith("3.")
+
+
+LOADED: Mapping[str, Scalar] = {"count": 8, "width": 120, "height": 80, "batch_size": 4, "workers": 1, "rounds": 1}
+
+# The set of LOADED, byte for byte, from what the locks name: Pillow 13.0.0 and TensorFlow 2.21.0, on any platform.
+RAW = "573e355046a4e18ed97bc42ddaa9ede7267540b39a7250847da3e6f0240a182b"
+BY_TORCH = {
+    "data_set.files": "e0c22223694a50338c0ca94e5be7df0765733e8e771d0af16d7a73c343aad727",
+    "data_set.raw": RAW,
+}
+BY_TENSORFLOW = {
+    "data_set.files": "03098899f621b842ab67ac42f114bf423fbf4b88c9ff26ea847baad94ce87eda",
+    "data_set.records": "472fc0ccd4e9081e8b7809c9349d52d8dac8eaca67196ef48893e94d719e33c4",
+    "data_set.raw": RAW,
+}
+
+
+def _assert_loaded(result: CellResult, ways: Mapping[str, set[tuple[int, str]]]) -> None:
+    """Assert that each source was loaded in these ways (workers, start) and no other."""
+    assert (result.status, result.reason) == ("ok", "")
+    rates = [metric for metric in result.metrics if metric.name == "samples_per_second"]
+    warm = [metric.dims for metric in rates if metric.dims["cache"] == "warm"]
+    found = {(str(each["source"]), int(each["workers"]), str(each["start"])) for each in warm}
+    assert found == {(source, *way) for source, each in ways.items() for way in each}
+    assert all(min(metric.samples) > 0 and len(metric.samples) == 2 for metric in rates)
+
+
+def test_torch_loads_data_from_the_packed_agent(torch_python: Path, tmp_path: Path, agent: Path) -> None:
+    """A spawned worker imports the data set out of the archive."""
+    place = Location(name="disk", path=str(tmp_path))
+    result = run_cell("storage.loader", LOADED, python=torch_python, stack="torch", locations=[place], agent=agent)
+    _assert_loaded(result, {"files": {(0, "none"), (1, "fork"), (1, "spawn")}, "raw": {(0, "none"), (1, "fork")}})
+    assert result.versions.items() >= BY_TORCH.items()
+    assert result.versions.keys() >= {"pillow", "libjpeg-turbo"}
+
+
+def test_tensorflow_loads_data(tensorflow_python: Path, tmp_path: Path) -> None:
+    place = Location(name="disk", path=str(tmp_path))
+    ways = {(0, "none"), (1, "threads")}
+    result = run_cell("storage.loader", LOADED, python=tensorflow_python, stack="tensorflow", locations=[place])
+    _assert_loaded(result, {"files": ways, "records": ways, "raw": ways})
+    assert result.versions.items() >= BY_TENSORFLOW.items()
+
+
+# What the loaders give must be the images: raw pixels to the bit, decoded ones but for what JPEG at this quality loses.
+DECODED_BY_TORCH = """
+import sys, json, numpy
+from pathlib import Path
+from harness.agent.datasets.images import ImageSet
+from harness.agent.probes import storage_loader_torch as probe
+
+loader = probe.TorchLoader(batch_size=4, cuda=False)
+images = ImageSet(count=3, width=120, height=80, quality=95, shard_size=2, seed=0, encode=loader.encode)
+files = probe._data_set("files", loader.write("files", Path(sys.argv[1], "files"), images), images)
+raw = probe._data_set("raw", loader.write("raw", Path(sys.argv[1], "raw"), images), images)
+lost = [float(abs(files[n][0].numpy().astype(int) - pixels).mean()) for n, pixels in enumerate(images.pixels())]
+same = [bool((raw[n][0].numpy() == pixels).all()) for n, pixels in enumerate(images.pixels())]
+print(json.dumps({"lost": lost, "same": same, "labels": [files[n][1] for n in range(3)]}))
+"""
+
+DECODED_BY_TENSORFLOW = """
+import sys, json, numpy
+from pathlib import Path
+import tensorflow
+from harness.agent.datasets.images import ImageSet
+from harness.agent.datasets.stored import damaged_shard
+from harness.agent.probes.storage_loader_tensorflow import TensorFlowLoader
+
+loader = TensorFlowLoader(batch_size=4)
+images = ImageSet(count=3, width=120, height=80, quality=95, shard_size=2, seed=0, encode=loader.encode)
+stored = {name: loader.write(name, Path(sys.argv[1], name), images) for name in loader.sources}
+loaded = {name: list(loader._images(name, stored[name], images, None)) for name in loader.sources}
+decoded = [image.numpy().astype(int) for image, _ in loaded["records"]]
+lost = [float(abs(decoded[n] - pixels).mean()) for n, pixels in enumerate(images.pixels())]
+same = [bool((loaded["raw"][n][0].numpy() == pixels).all()) for n, pixels in enumerate(images.pixels())]
+alike = [bool((loaded["files"][n][0] == loaded["records"][n][0]).numpy().all()) for n in range(3)]
+whole = damaged_shard(Path(sys.argv[1], "records"))
+last = stored["records"].paths[-1]
+last.write_bytes(last.read_bytes()[:-50])
+labels = [int(label) for _, label in loaded["records"]]
+cut = damaged_shard(Path(sys.argv[1], "records"))
+print(json.dumps({"lost": lost, "same": same + alike, "labels": labels, "whole": whole, "cut": cut}))
+"""
+
+
+def _assert_decoded(found: Mapping[str, Any]) -> None:
+    assert found["labels"] == [1, 2, 3]
+    assert all(found["same"])
+    assert all(0 < levels < 20 for levels in found["lost"])  # another image is 70 levels off
+
+
+def test_torch_decodes_the_images(torch_python: Path, tmp_path: Path) -> None:
+    _assert_decoded(_counts(torch_python, "-c", DECODED_BY_TORCH, tmp_path))
+
+
+def test_tensorflow_decodes_the_images(tensorflow_python: Path, tmp_path: Path) -> None:
+    found = _counts(tensorflow_python, "-c", DECODED_BY_TENSORFLOW, tmp_path)
+    _assert_decoded(found)
+    assert found["whole"] == ""
+    assert "train-00001-of-00002 is cut at byte" in found["cut"]
+    assert "in the middle of record 1" in found["cut"]
+
+
+def test_tf_cnn_trains_on_records(checkout: Path, tensorflow_python: Path, tmp_path: Path) -> None:
+    params: dict[str, Scalar] = {"batch_size": 8, "num_batches": 12, "num_warmup_batches": 1, "real_data": True}
+    resources = {"tf_benchmarks": str(checkout)}
+    place = Location(name="disk", path=str(tmp_path))
+    result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources=resources, locations=[place])
+    _assert_sound(result, warmup=1, batches=12, per_step=8)
+    assert "data_set.records" in result.versions
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tf_cnn_names_the_record_that_is_cut(checkout: Path, tensorflow_python: Path, tmp_path: Path) -> None:
+    shard = checkout / SCRIPTS / "test_data" / "fake_tf_record_data" / "train-00000-of-00008"
+    cut = tmp_path / "train-00000-of-00001"
+    cut.write_bytes(shard.read_bytes()[:-100])
+    params: dict[str, Scalar] = {"batch_size": 8, "num_batches": 12, "data_dir": str(tmp_path)}
+    result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
+    assert (result.status, result.metrics) == ("failed", ())
+    assert result.reason.startswith(f"{cut} is cut at byte")

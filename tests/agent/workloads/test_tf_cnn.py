@@ -174,3 +174,48 @@ def test_tensorflow_2_10_gets_the_module_that_upstream_imports(
     alias: types.ModuleType = sys.modules["tensorflow.python.ops.variable_v1"]
     assert alias.VariableV1 is sys.modules["tensorflow.python.ops.variables"].VariableV1
     assert sys.modules["tensorflow.python.ops"].variable_v1 is alias
+
+
+def test_a_data_dir_goes_to_upstream(
+    fake_tensorflow: Path, tmp_path: Path, make_context: MakeContext, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "imagenet"
+    data.mkdir()
+    (data / "train-00000-of-00001").touch()
+    checkout = fake_upstream(tmp_path / "checkout")
+    context = make_context("tf_cnn.trivial", resources={"tf_benchmarks": str(checkout)}, params={"data_dir": str(data)})
+    assert tf_cnn.run(context).status == "ok"
+    printed = capsys.readouterr().out.split()
+    assert f"--data_dir={data}" in printed
+    assert not any(word.startswith("--real_data") for word in printed)
+
+
+def test_a_data_dir_without_records_fails(fake_tensorflow: Path, tmp_path: Path, make_context: MakeContext) -> None:
+    checkout = fake_upstream(tmp_path / "checkout")
+    for folder, words in ((tmp_path, "holds no shard"), (tmp_path / "gone", "is no folder")):
+        params: dict[str, Scalar] = {"data_dir": str(folder)}
+        context = make_context("tf_cnn.trivial", resources={"tf_benchmarks": str(checkout)}, params=params)
+        result = tf_cnn.run(context)
+        assert (result.status, result.metrics) == ("failed", ())
+        assert f"data_dir: {folder} {words}" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("entry", "params", "words"),
+    [
+        ("tf_cnn.trivial", {"data_dir": "/data"}, "Set one of the two"),
+        ("tf_cnn.resnet20", {}, "Set data_name to imagenet"),
+    ],
+)
+def test_data_that_cannot_be_made(
+    make_context: MakeContext, tmp_path: Path, entry: str, params: dict[str, Scalar], words: str
+) -> None:
+    context = make_context(entry, resources={"tf_benchmarks": str(tmp_path)}, params={"real_data": True, **params})
+    with pytest.raises(Unsupported, match=words):
+        tf_cnn.run(context)
+
+
+def test_data_need_a_location(make_context: MakeContext, tmp_path: Path) -> None:
+    context = make_context("tf_cnn.trivial", resources={"tf_benchmarks": str(tmp_path)}, params={"real_data": True})
+    with pytest.raises(Unavailable, match="no location"):
+        tf_cnn.run(context)

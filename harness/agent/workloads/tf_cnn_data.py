@@ -1,0 +1,74 @@
+"""What tf_cnn trains on: upstream's synthetic images, a user's TFRecords, or TFRecords made from a seed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.agent.datasets.images import ImageSet, tensorflow_encoder
+from harness.agent.datasets.stored import DataSetError, damaged_shard, shards, write_records
+from harness.agent.messages import Scalar
+from harness.agent.task import Context, Unavailable, Unsupported
+
+# `data_dir` is upstream's flag, a folder inside the platform; `real_data` has the cell make one. Neither: synthetic.
+PARAMS: dict[str, Scalar] = {"data_dir": "", "real_data": False}
+SET = {"count": 256, "width": 500, "height": 375, "quality": 90, "shard_size": 64, "seed": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What the command line and the result say of the data."""
+
+    flags: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def check(context: Context) -> None:
+    """Raise Unsupported for data that can't be made, Unavailable without a place for them."""
+    if not context.flag("real_data"):
+        return
+    if context.text("data_dir"):
+        raise Unsupported("tf_cnn: real_data makes a data set and data_dir names one. Set one of the two.")
+    if context.text("data_name") != "imagenet":
+        raise Unsupported("tf_cnn: real_data makes TFRecords in ImageNet's layout. Set data_name to imagenet.")
+    if not context.spec.locations:
+        raise Unavailable("tf_cnn: the platform offers no location to write the data set to")
+
+
+@contextmanager
+def prepared(context: Context, tensorflow: Any) -> Iterator[Data]:  # noqa: ANN401 - a module
+    """Yield the data that the parameters ask for; made ones are removed in the end.
+
+    Raises DataSetError in place of TensorFlow's own error if TFRecords are missing or one is cut.
+    """
+    given = context.text("data_dir")
+    if given:
+        with _blamed(context, Path(given), tensorflow):
+            yield Data(flags=(f"--data_dir={given}",))
+    elif context.flag("real_data"):
+        with tempfile.TemporaryDirectory(prefix="overhead-matrix-", dir=context.spec.locations[0].path) as made:
+            folder = Path(made, "imagenet")
+            stored = write_records(folder, ImageSet(**SET, encode=tensorflow_encoder(tensorflow)), tensorflow)
+            with _blamed(context, folder, tensorflow):
+                yield Data(flags=(f"--data_dir={folder}",), versions={"data_set.records": stored.sha256})
+    else:
+        yield Data()
+
+
+@contextmanager
+def _blamed(context: Context, folder: Path, tensorflow: Any) -> Iterator[None]:  # noqa: ANN401 - a module
+    """Only a failed training has its shards looked through: before one that would change what is in memory."""
+    if context.text("data_name") != "imagenet":
+        yield
+        return
+    shards(folder)
+    try:
+        yield
+    except tensorflow.errors.OpError as error:
+        if damage := damaged_shard(folder):
+            raise DataSetError(damage) from error
+        raise
