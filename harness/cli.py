@@ -18,6 +18,7 @@ from rich.table import Table
 
 from harness import __version__
 from harness.errors import HarnessError, Interrupted, UsageError
+from harness.share import add_export, add_publish, run_export, run_publish
 
 if TYPE_CHECKING:
     from harness.matrix.cells import Cell
@@ -103,6 +104,9 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="a run's folder or zip, or a merged one")
     merge.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="a zip where it ends in .zip")
     _assuring(merge)
+
+    add_export(_command(commands, "export", run_export, "a bundle's samples or comparisons, for other tools"))
+    add_publish(_command(commands, "publish", run_publish, "a static site of many reports"))
 
     images = _command(commands, "images", _images, "build the container images that the matrix needs")
     _selecting(images)

@@ -49,7 +49,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, TypedDict, cast
+from typing import Any, cast
+
+from typing_extensions import TypedDict  # pydantic, which checks what `publish` is given, wants this one before 3.12
 
 from harness.analysis.boots import boot_environments, deviations
 from harness.analysis.compare import interval_level, looks

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -25,6 +23,7 @@ from harness.report.page import page
 from harness.report.side_by_side import machines_json, side_by_side
 from harness.results.bundle import read_manifest
 from harness.results.merge import by_machine, is_proven, merged, merged_id
+from harness.whole import replace
 
 INDEX = "index.html"
 DOCUMENT = "report.json"
@@ -69,7 +68,7 @@ def _write(out: Path, document: Mapping[str, Any], html: str) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / DOCUMENT, document)
-        _replace(out / INDEX, html)
+        replace(out / INDEX, html)
     except OSError as error:
         problem = f"{out}: the report cannot be written: {error.strerror or error}"
         raise ResultsError(problem, "Free some space or name another folder with -o.") from error
@@ -99,7 +98,11 @@ def environment() -> jinja2.Environment:
 def assets() -> Assets:
     """The style sheet and the script with the hashes that the content security policy names."""
     folder = resources.files("harness.report") / "templates"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "table.js"))
+    return inlined(*((folder / name).read_text(encoding="utf-8") for name in ("style.css", "table.js")))
+
+
+def inlined(style: str, script: str) -> Assets:
+    """A style sheet and a script of our own, never a bundle's text, with their hashes."""
     return Assets(
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
@@ -110,18 +113,3 @@ def assets() -> Assets:
 
 def _source(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write so that a reader sees the old page or the new one."""
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
