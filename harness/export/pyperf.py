@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.agent.messages import CellResult, Metric
-from harness.analysis.frame import MEASURED
+from harness.analysis.exclusions import MEASURED
 from harness.report.words import clean
 from harness.results.bundle import Bundle
 
