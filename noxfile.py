@@ -53,6 +53,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session
+def publish(session: nox.Session) -> None:
+    """Build a static site of many reports."""
+    install(session)
+    session.run("python", "-m", "harness", "publish", *session.posargs)
+
+
+@nox.session
 def doctor(session: nox.Session) -> None:
     """Say what on this host would spoil a measurement; `-- --fix` mends what can be undone, `-- --restore` undoes."""
     install(session)
