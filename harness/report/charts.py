@@ -209,7 +209,7 @@ def _ticks(low: float, high: float) -> list[float]:
         step = next((step for step in _STEPS if (high - low) / step <= 7), 1.0)
         return [round(n * step, 6) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    digits = (1, 2, 5) if high / low < 200 else (1,)
+    digits = (1, 2, 5) if high / low < 1000 else (1,)  # of 1000 on there are three powers of ten at least
     return [value for n in decades for digit in digits if low <= (value := digit * 10.0**n) <= high]
 
 
