@@ -9,6 +9,7 @@ nothing about a network.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -77,7 +78,8 @@ class LoopbackSshd:
         """Kill all sessions in the middle; the server goes on to listen."""
         assert self._process is not None
         for session in _children(self._process.pid):
-            os.kill(session, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may just have ended
+                os.kill(session, signal.SIGKILL)
 
     def restart(self) -> None:
         """Be away for a moment."""
