@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,12 +170,17 @@ def environment(environ: Mapping[str, str], stack: Stack, interpreter: Path) -> 
     """
     if stack.variant == "installed":
         return dict(environ)
+    libraries = interpreter.parent.parent.glob("lib/python3.*/site-packages/nvidia/*/lib")
+    return locked_environment(environ, stack, sorted(map(str, libraries)) if stack.variant == "cuda" else ())
+
+
+def locked_environment(environ: Mapping[str, str], stack: Stack, libraries: Sequence[str]) -> dict[str, str]:
+    """Return what a stack of pinned wheels keeps of the variables; `libraries` are folders of CUDA among its wheels."""
     kept = {name: value for name, value in environ.items() if name in KEPT or name.startswith("LC_")}
-    if stack.framework == "tensorflow" and stack.variant == "cuda":
+    if stack.framework == "tensorflow" and libraries:
         # TensorFlow does not look for the CUDA libraries of its own wheels.
-        wheels = sorted(interpreter.parent.parent.glob("lib/python3.*/site-packages/nvidia/*/lib"))
         before = [kept["LD_LIBRARY_PATH"]] if kept.get("LD_LIBRARY_PATH") else []
-        kept["LD_LIBRARY_PATH"] = os.pathsep.join([*map(str, wheels), *before])
+        kept["LD_LIBRARY_PATH"] = ":".join([*libraries, *before])
     return kept
 
 

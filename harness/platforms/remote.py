@@ -13,7 +13,7 @@ from harness.errors import PlatformError
 from harness.matrix.model import Remote
 from harness.platforms.agent_call import agent_arguments, isolation
 from harness.platforms.base import RUNNABLE, Availability, Ending, Job, Prepared
-from harness.platforms.native import KEPT
+from harness.platforms.native import locked_environment
 from harness.platforms.owner import boot_id
 from harness.platforms.ssh import Connection, Target, client_version, resolved
 from harness.platforms.ssh_host import Host
@@ -121,9 +121,4 @@ class RemotePlatform:
 
 def environment(environ: Mapping[str, str], installed: Installed) -> dict[str, str]:
     """Return the variables of the measured process: as on the native platform, those of the host's own login."""
-    kept = {name: value for name, value in environ.items() if name in KEPT or name.startswith("LC_")}
-    if installed.stack.framework == "tensorflow" and installed.libraries:
-        # TensorFlow does not look for the CUDA libraries of its own wheels.
-        before = [kept["LD_LIBRARY_PATH"]] if kept.get("LD_LIBRARY_PATH") else []
-        kept["LD_LIBRARY_PATH"] = ":".join([*installed.libraries, *before])
-    return kept
+    return locked_environment(environ, installed.stack, installed.libraries)

@@ -11,7 +11,8 @@ from typing import Any
 
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unavailable
-from harness.agent.workloads.steps import Recorder, outcome, throughput
+from harness.agent.workloads.steps import Recorder, outcome, record, throughput
+from harness.agent.workloads.upstream import IMAGENET_CLASSES, WEIGHT_DECAY
 
 PARAMS: Mapping[str, Scalar] = {
     "batch_size": 32,
@@ -22,7 +23,6 @@ PARAMS: Mapping[str, Scalar] = {
     "num_inter_threads": 0,
     "seed": 0,
 }
-WEIGHT_DECAY = 4e-5  # upstream's: of ½‖w‖², batch normalization left out
 
 
 def run(context: Context) -> Outcome:
@@ -45,7 +45,7 @@ def run(context: Context) -> Outcome:
         batches=context.integer("num_batches"),
         progress=context.progress,
     )
-    seconds = _record(Training(tensorflow, keras, context), recorder)
+    seconds = record(recorder, Training(tensorflow, keras, context).timed)
     rate = context.integer("batch_size") * recorder.batches / seconds
     return outcome(
         recorder,
@@ -53,18 +53,6 @@ def run(context: Context) -> Outcome:
         import_seconds=import_seconds,
         versions=versions,
     )
-
-
-def _record(training: Training, recorder: Recorder) -> float:
-    """Make every step; return the seconds of the timed ones, what lies between them included."""
-    timed_from = time.perf_counter()
-    for number in range(recorder.expected):
-        started = time.perf_counter()
-        if number == recorder.warmup:
-            timed_from = started
-        loss = training.step(number)
-        recorder.add(time.perf_counter() - started, loss)
-    return time.perf_counter() - timed_from
 
 
 class Training:
@@ -75,7 +63,6 @@ class Training:
         models = importlib.import_module("harness.agent.workloads.keras_models")
         self._tensorflow = tensorflow
         self._batch_size = context.integer("batch_size")
-        self._classes = models.CLASSES
         self._twin = models.TWINS[context.spec.entry.partition(".")[2]]
         self._model = self._twin.model()
         self._decayed = _decayed(keras, self._model)
@@ -83,14 +70,16 @@ class Training:
         self._images = self._synthetic_images()
         self._train = tensorflow.function(self._once, jit_compile=context.flag("xla") or None)
 
-    def step(self, number: int) -> float:
-        """Make a training step and return its loss: fetching it waits for the device."""
+    def timed(self, number: int) -> tuple[float, float]:
+        """Make a training step; return its seconds and its loss: fetching it waits for the device."""
+        started = time.perf_counter()
         self._optimizer.learning_rate = self._twin.learning_rate(number, self._batch_size)
-        return float(self._train().numpy())
+        loss = float(self._train().numpy())
+        return time.perf_counter() - started, loss
 
     def _once(self) -> Any:  # noqa: ANN401 - a tensor
         tf = self._tensorflow
-        labels = tf.random.uniform((self._batch_size,), 0, self._classes - 1, dtype=tf.int32)
+        labels = tf.random.uniform((self._batch_size,), 0, IMAGENET_CLASSES - 1, dtype=tf.int32)
         with tf.GradientTape() as tape:
             logits = self._model(self._images, training=True)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))

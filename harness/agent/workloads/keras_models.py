@@ -12,10 +12,8 @@ from typing import Any
 import keras
 from keras import initializers, layers
 
-from harness.agent.workloads.tf_cnn import TAME_RATE
+from harness.agent.workloads.upstream import IMAGENET_CLASSES, TAME_RATE, LearningRate, constant, resnet_warmup
 
-CLASSES = 1001  # upstream's ImageNet has a background class
-IMAGENET_IMAGES = 1_281_167
 Tensor = Any  # of Keras, which is not installed where types are checked
 
 
@@ -25,7 +23,7 @@ class Twin:
 
     build: Callable[[int], Tensor]
     image_size: int
-    learning_rate: Callable[[int, int], float]
+    learning_rate: LearningRate
 
     def model(self) -> Tensor:
         """Return a new model."""
@@ -38,7 +36,7 @@ def trivial(side: int) -> Tensor:
     state = layers.Flatten()(images)
     for units in (1, 4096):
         state = _dense(units, gain=2.0, activation="relu")(state)
-    return keras.Model(images, _dense(CLASSES)(state))
+    return keras.Model(images, _dense(IMAGENET_CLASSES)(state))
 
 
 def resnet50(side: int) -> Tensor:
@@ -49,7 +47,7 @@ def resnet50(side: int) -> Tensor:
     for channels, count, stride in ((256, 3, 1), (512, 4, 2), (1024, 6, 2), (2048, 3, 2)):
         for index in range(count):
             state = _bottleneck(state, channels, stride if index == 0 else 1)
-    return keras.Model(images, _dense(CLASSES)(layers.GlobalAveragePooling2D()(state)))
+    return keras.Model(images, _dense(IMAGENET_CLASSES)(layers.GlobalAveragePooling2D()(state)))
 
 
 def _bottleneck(incoming: Tensor, channels: int, stride: int) -> Tensor:
@@ -75,16 +73,7 @@ def _dense(units: int, gain: float = 1.0, activation: str | None = None) -> Tens
     return layers.Dense(units, activation=activation, kernel_initializer=weights)
 
 
-def _tame(_step: int, _batch_size: int) -> float:
-    return TAME_RATE
-
-
-def _resnet_warmup(step: int, batch_size: int) -> float:
-    """Upstream's rate within its first five epochs: linear from 0 to 0.128 · batch size / 256."""
-    return 0.128 * batch_size / 256 * step / (5 * IMAGENET_IMAGES // batch_size)
-
-
 TWINS = {
-    "trivial": Twin(build=trivial, image_size=227, learning_rate=_tame),
-    "resnet50": Twin(build=resnet50, image_size=224, learning_rate=_resnet_warmup),
+    "trivial": Twin(build=trivial, image_size=227, learning_rate=constant(TAME_RATE)),
+    "resnet50": Twin(build=resnet50, image_size=224, learning_rate=resnet_warmup),
 }

@@ -66,6 +66,19 @@ class Recorder:
         return f"The loss is {self.losses[wrong]} from step {wrong + 1 - self.warmup} on: the training is not sound."
 
 
+def record(recorder: Recorder, timed: Callable[[int], tuple[float, float]]) -> float:
+    """Make every step by `timed`, which returns its seconds and its loss, and record it.
+
+    Return the seconds of the timed steps, what lies between them included.
+    """
+    timed_from = time.perf_counter()
+    for step in range(recorder.expected):
+        if step == recorder.warmup:
+            timed_from = time.perf_counter()
+        recorder.add(*timed(step))
+    return time.perf_counter() - timed_from
+
+
 def throughput(name: str, unit: str, value: float) -> Metric:
     """Return what was got done in a second over all timed steps, what lies between them included: one value."""
     return Metric(name=name, unit=unit, better="higher", samples=(value,))

@@ -19,6 +19,7 @@ from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 from harness.agent.workloads import tf_cnn_data
 from harness.agent.workloads.steps import Recorder, outcome, throughput
 from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, checkout_commit, launch
+from harness.agent.workloads.upstream import TAME_RATE
 
 # Under upstream's flag names. What is 0 in OWN_DEFAULT is not passed: upstream then decides.
 PARAMS: Mapping[str, Scalar] = {
@@ -42,7 +43,6 @@ DIVERGING = (
     *("trivial", "lenet", "alexnet", "overfeat", "vgg11", "vgg16", "vgg19", "inception4"),
     *("resnet32", "resnet44", "resnet56", "resnet110"),
 )
-TAME_RATE = 1e-7
 
 # Seconds of one invocation with these parameters on 2 CPU cores (a rough expectation), by data set and model.
 IMAGENET: Mapping[str, float] = {

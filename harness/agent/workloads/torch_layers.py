@@ -12,7 +12,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-WEIGHT_DECAY = 4e-5  # upstream adds 4e-5 · ½‖w‖² to the loss, batch norm left out: the same gradient
+from harness.agent.workloads.upstream import WEIGHT_DECAY
+
 Side = int | tuple[int, int]
 
 
@@ -70,7 +71,7 @@ def initialized(model: nn.Module) -> nn.Module:
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
-    """Split the parameters for the optimizer: weight decay for all but batch normalization's."""
+    """Split the parameters for the optimizer: weight decay (upstream's gradient) for all but batch norm's."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for module in model.modules():

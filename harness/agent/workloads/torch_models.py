@@ -13,27 +13,19 @@ from functools import partial
 
 from torch import nn
 
-from harness.agent.workloads.tf_cnn import TAME_RATE
 from harness.agent.workloads.torch_inception import inception3
 from harness.agent.workloads.torch_layers import convolution, dense, initialized
 from harness.agent.workloads.torch_resnet import resnet20, resnet50
+from harness.agent.workloads.upstream import (
+    CIFAR10_CLASSES,
+    IMAGENET_CLASSES,
+    TAME_RATE,
+    LearningRate,
+    constant,
+    resnet_warmup,
+)
 
-IMAGENET_CLASSES = 1001  # upstream's data sets have a background class
-CIFAR10_CLASSES = 11
-IMAGENET_IMAGES = 1_281_167
-
-
-def _tame(_step: int, _batch_size: int) -> float:
-    return TAME_RATE
-
-
-def _constant(rate: float) -> Callable[[int, int], float]:
-    return lambda _step, _batch_size: rate
-
-
-def _resnet_warmup(step: int, batch_size: int) -> float:
-    """Upstream's rate within its first five epochs: linear from 0 to 0.128 · batch size / 256."""
-    return 0.128 * batch_size / 256 * step / (5 * IMAGENET_IMAGES // batch_size)
+TAME = constant(TAME_RATE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +35,7 @@ class Twin:
     build: Callable[[int], nn.Module]
     image_size: int
     classes: int = IMAGENET_CLASSES
-    learning_rate: Callable[[int, int], float] = _tame  # as tf_cnn's task has it
+    learning_rate: LearningRate = TAME  # as tf_cnn's task has it
 
     def model(self) -> nn.Module:
         """Return a new model."""
@@ -93,8 +85,8 @@ TWINS = {
     "lenet": Twin(build=lenet, image_size=28),
     "alexnet": Twin(build=alexnet, image_size=227),
     "vgg16": Twin(build=vgg16, image_size=224),
-    "resnet50": Twin(build=partial(resnet50, late_stride=False), image_size=224, learning_rate=_resnet_warmup),
-    "resnet50_v1.5": Twin(build=partial(resnet50, late_stride=True), image_size=224, learning_rate=_resnet_warmup),
-    "inception3": Twin(build=inception3, image_size=299, learning_rate=_constant(0.005)),
-    "resnet20": Twin(build=resnet20, image_size=32, classes=CIFAR10_CLASSES, learning_rate=_constant(0.1)),
+    "resnet50": Twin(build=partial(resnet50, late_stride=False), image_size=224, learning_rate=resnet_warmup),
+    "resnet50_v1.5": Twin(build=partial(resnet50, late_stride=True), image_size=224, learning_rate=resnet_warmup),
+    "inception3": Twin(build=inception3, image_size=299, learning_rate=constant(0.005)),
+    "resnet20": Twin(build=resnet20, image_size=32, classes=CIFAR10_CLASSES, learning_rate=constant(0.1)),
 }

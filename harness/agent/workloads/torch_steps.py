@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from harness.agent.messages import Metric, Scalar
 from harness.agent.task import Context, Outcome, Unavailable
-from harness.agent.workloads.steps import Recorder, outcome, throughput
+from harness.agent.workloads.steps import Recorder, outcome, record, throughput
 
 PARAMS: Mapping[str, Scalar] = {
     "num_batches": 20,
@@ -76,12 +76,7 @@ class _TimedSteps:
 
     def run(self, recorder: Recorder) -> float:
         """Make every step and return the seconds of the timed ones, what lies between them included."""
-        timed_from = time.perf_counter()
-        for step in range(recorder.expected):
-            if step == recorder.warmup:
-                timed_from = time.perf_counter()
-            recorder.add(*self._timed(step))
-        return time.perf_counter() - timed_from
+        return record(recorder, self._timed)
 
     def device_metrics(self, warmup: int) -> tuple[Metric, ...]:
         """Return the steps' time between two events on the GPU; nothing on a CPU."""
