@@ -59,11 +59,11 @@ def test_on_one_cpu_every_half_round_trip_is_a_switch(native: NativeHelper, loop
 @not_on_windows("it counts no switches and has no /proc")
 @pytest.mark.parametrize("loop", LOOPS)
 def test_nothing_is_left_behind(native: NativeHelper, loop: str) -> None:
-    cpus, files = os.sched_getaffinity(0), entries("fd")
+    cpus, files, threads = os.sched_getaffinity(0), entries("fd"), entries("task")
     native.call(loop, 2, 2, 10, cpu_to_pin())
     assert os.sched_getaffinity(0) == cpus
     assert entries("fd") == files
-    assert entries("task") == [str(os.getpid())]
+    assert set(entries("task")) <= set(threads)  # one that an earlier test began may end
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 
