@@ -64,11 +64,16 @@ class Random:
         return metrics
 
     def _reads(self, place: Place, how: int, cache: str) -> list[Metric]:
-        passes: dict[int, list[Pass]] = {depth: [] for depth in DEPTHS}
+        """Read at each depth, the shallow ones first.
+
+        Many reads in flight leave a block device's workers spread over the CPUs for a while: single reads that followed
+        them took 10 to 45% longer (a loop device, Linux 6.18).
+        """
         orders = self.file.in_random_order(self.seed)
-        for _ in self.file.passes:
-            for depth, done in passes.items():
-                done.append(self._read(place, next(orders), how, cache, threads=depth))
+        passes = {
+            depth: [self._read(place, next(orders), how, cache, threads=depth) for _ in self.file.passes]
+            for depth in DEPTHS
+        }
         rates = [
             self.file.metric("read_iops", [each.rate for each in done], place, unit="1/s", cache=cache, in_flight=depth)
             for depth, done in passes.items()
