@@ -20,7 +20,6 @@ from harness.platforms.base import Job
 from harness.platforms.guest_image import GuestImage
 from harness.platforms.vm import VmPlatform
 from tests.platforms.jobs import FakeAgent, Launching, driver_stack, quiet, result
-from tests.program import bundle_of, harness, journal_of, project
 
 NODES = "sorted(name for name in os.listdir('/sys/devices/system/node') if name.startswith('node'))"
 
@@ -41,42 +40,6 @@ def platform_of(image: GuestImage, folder: Path, agent: Path | None = None, **op
 def digest(image: GuestImage) -> str:
     with image.disk.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-MATRIX = """\
-schema: 1
-baseline: native
-platforms:
-  native: {kind: native}
-  guest: {kind: vm, image: IMAGE, accelerator: tcg, cpus: 1, memory: 512m}
-stacks:
-  driver: {}
-tasks:
-  control.delay: {microseconds: 200, samples: 5}
-  driver.syscall:
-  storage.small_files: {files: 20, size: 4KiB}
-profiles:
-  smoke: {tasks: ["*"], blocks: 1, timeout: 300s}
-"""
-
-
-@pytest.mark.slow
-def test_a_run_measures_host_and_guest_side_by_side(guest_image: GuestImage, tmp_path: Path) -> None:
-    """By the program itself, with the real agent and the smoke profile's probes."""
-    project(tmp_path, MATRIX.replace("IMAGE", os.path.relpath(guest_image.disk, tmp_path)))
-    cache = tmp_path / "cache"
-    done = harness("run", "--report", cwd=tmp_path, env={"OVERHEAD_MATRIX_CACHE": str(cache)}, timeout=800)
-    assert done.returncode == 0, done.stdout + done.stderr
-    cells = {line["cell"]: line for line in journal_of(tmp_path)}
-    mine = {cell: line["status"] for cell, line in cells.items() if cell.startswith("guest/")}
-    assert mine == {f"guest/driver/{task}": "ok" for task in ("control.delay", "driver.syscall", "storage.small_files")}
-    manifest = json.loads((bundle_of(tmp_path) / "run.json").read_text(encoding="utf-8"))
-    inspected = manifest["platforms"]["guest"]["inspection"]
-    assert inspected["vm.stand_in"]["value"].startswith("emulated by TCG")
-    assert manifest["stacks"]["driver"]["platforms"]["guest"]["accelerator"] == "tcg"
-    (page,) = (tmp_path / "reports").glob("*/index.html")
-    assert "A stand-in, not real hardware" in page.read_text(encoding="utf-8")
-    assert list((cache / "scratch").iterdir()) == []
 
 
 @pytest.fixture(scope="module")
