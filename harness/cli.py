@@ -296,10 +296,10 @@ def _print_plan(profile: str, rows: list[dict[str, Any]], least: float, most: fl
 def _recover() -> None:
     """Put right what killed runs left, before the host is asked what it has."""
     from harness.cache import cache_dir
-    from harness.platforms.guest import recover
+    from harness.platforms import domain, guest
     from harness.platforms.vfio import SYSTEM
 
-    for problem in recover(SYSTEM, cache_dir() / "scratch"):
+    for problem in [*domain.recover(cache_dir()), *guest.recover(SYSTEM, cache_dir() / "scratch")]:
         print(f"overhead-matrix: {problem}", file=sys.stderr)
 
 

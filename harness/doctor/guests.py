@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.doctor.fix import Step
-from harness.platforms import vfio_loan
+from harness.platforms import domain, vfio_loan
 from harness.platforms.leftovers import sweep
 from harness.platforms.vfio import DRIVER, SYSTEM, Sysfs
 
@@ -14,6 +14,8 @@ from harness.platforms.vfio import DRIVER, SYSTEM, Sysfs
 def returned(cache: Path, system: Sysfs = SYSTEM) -> Iterator[Step]:
     """End the guests of killed runs and give the host its GPUs back; those of a living run stay."""
     sweep(*(cache / "scratch").glob("*"))
+    for problem in domain.recover(cache):
+        yield Step(finding="domain.left", where="", said=problem, failed=True)
     for loan in vfio_loan.orphaned(cache):
         problems = vfio_loan.give_back(system, loan)
         for address, name in loan.before.items():

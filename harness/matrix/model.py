@@ -143,14 +143,25 @@ class Wsl(Model):
     distribution: str = Field(pattern=r"^[^-\s]", description="As `wsl --list` names it, Ubuntu-24.04.")
 
 
+class Libvirt(Model):
+    """A domain of libvirt's. What decides its speed stands in its definition."""
+
+    name: str = Field(pattern=r"^[^-\s]\S*$", description="As `virsh list --all` names it.")
+    host: str = Field(pattern=r"^[^-\s]\S*$", description="How ssh reaches it: user@host, or a Host of ~/.ssh/config.")
+    connection: Text = Field("qemu:///system", description="libvirt's URI.")
+    config: Text | None = Field(None, description="A file for ssh to read instead of ~/.ssh/config and the system's.")
+
+
 class Vm(Model):
-    """A virtual machine on this host, started by QEMU, with an optional passed-through GPU."""
+    """A virtual machine on this host: a guest that QEMU boots, with an optional passed-through GPU, or a domain."""
 
     kind: Literal["vm"]
-    image: Text = Field(
+    image: Text | None = Field(
+        None,
         description="The guest's disk, relative to matrix.yaml, as `python -m harness vm image` makes it. "
-        "It is never written to."
+        "It is never written to.",
     )
+    domain: Libvirt | None = Field(None, description="In place of all else: a domain that libvirt knows.")
     user: str = Field("root", pattern=r"^[a-z_][a-z0-9_-]*$", description="Whom the image's key lets in by ssh.")
     accelerator: Literal["auto", "kvm", "tcg"] = Field(
         "auto", description="auto: KVM, and emulation (TCG, marked) where a guest does not boot with it."
@@ -175,6 +186,11 @@ class Vm(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Vm:
+        others = sorted(self.model_fields_set - {"kind", "domain"})
+        if self.domain and others:
+            raise ValueError(f"a domain's definition says what it is like; remove {', '.join(others)}")
+        if not self.domain and not self.image:
+            raise ValueError("neither image nor domain is named; name one of them")
         if self.memory is not None and self.memory < 64 << 20:
             raise ValueError("memory is below 64m, and no guest boots with that; name more")
         pinned = len(self.pinned)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_never
 
-from harness.matrix.model import Container, Native, PlatformConfig, Remote, Vm, Wsl
+from harness.matrix.model import Container, Libvirt, Native, PlatformConfig, Remote, Vm, Wsl
 from harness.platforms.base import Platform
 from harness.platforms.container import ContainerPlatform
+from harness.platforms.domain import DomainPlatform
 from harness.platforms.native import NativePlatform
 from harness.platforms.remote import RemotePlatform
 from harness.platforms.vm import VmPlatform
@@ -30,6 +31,8 @@ def create(
             return ContainerPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
         case Wsl():
             return WslPlatform(name, config, gpu=gpu, scratch=scratch, run_id=run_id)
+        case Vm(domain=Libvirt() as domain):
+            return DomainPlatform(name, domain, run_id=run_id)
         case Vm():
             return VmPlatform(name, config, root=root, scratch=scratch, run_id=run_id)
         case Remote():

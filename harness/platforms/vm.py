@@ -47,7 +47,7 @@ class VmPlatform:
         self._run_id = run_id
         self._agent = agent
         self._system = system
-        self._image = GuestImage(disk=(root / config.image).resolve())
+        self._image = GuestImage(disk=(root / (config.image or "")).resolve())
         self._guest = Guest(name, config, self._image, folder=scratch / name, system=system)
         self._stacks: dict[str, Stack] = {}
         self._running: Running | None = None  # the boot that `_inside` is about

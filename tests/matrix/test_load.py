@@ -101,12 +101,26 @@ MISTAKES = [
         "{kind: native, os: ▸mac}",
         "platforms.native.os: 'linux' or 'windows' is expected, found 'mac'",
     ),
-    ("{kind: vm, image: guest.qcow2, ", "▸{kind: vm, ", "platforms.guest: the key image is missing"),
+    (
+        "guest: {kind: vm, image: guest.qcow2, ",
+        "guest: ▸{kind: vm, ",
+        "platforms.guest: neither image nor domain is named; name one of them",
+    ),
+    (
+        "guest: {kind: vm",
+        "guest: ▸{kind: vm, domain: {name: ml, host: ml}",
+        "platforms.guest: a domain's definition says what it is like; remove gpu, image",
+    ),
+    (
+        "kind: vm, image: guest.qcow2, gpu: 0000:01:00.0",
+        "kind: vm, domain: ▸{name: ml}",
+        "platforms.guest.domain: the key host is missing",
+    ),
     ("image: guest.qcow2", "image: ▸7", "platforms.guest.image: a text is expected, found 7; put it in quotes"),
     (
         "image: guest.qcow2",
         "image: guest.qcow2, ▸cpu: 4",
-        "platforms.guest.cpu: unknown key; did you mean cpus? allowed: kind, image, user, accelerator, cpus",
+        "platforms.guest.cpu: unknown key; did you mean cpus? allowed: kind, image, domain, user, accelerator, cpus",
     ),
     (
         "guest: {kind: vm",
