@@ -160,7 +160,7 @@ def test_what_is_not_asked_for_is_not_counted() -> None:
 
 def test_the_shipped_matrix() -> None:
     matrix = load(SHIPPED)
-    assert list(matrix.profiles) == ["quick", "smoke", "probes", "full", "gpu"]
+    assert list(matrix.profiles) == ["quick", "smoke", "probes", "full", "gpu", "cpu-workloads"]
     plans = {name: expand(matrix, name, gpu=False).cells for name in matrix.profiles}
     cells = {name: [cell for cell in plan if not cell.once] for name, plan in plans.items()}
     assert {cell.platform for cell in cells["quick"]} == set(matrix.platforms)
@@ -170,6 +170,9 @@ def test_the_shipped_matrix() -> None:
     assert {cell.entry for cell in cells["probes"]} == {
         name for name in matrix.tasks if not any(family in name for family in ("_cnn", "_matmul", "_decode", "loader"))
     }
+    workloads = {cell.entry.partition(".")[0] for cell in cells["cpu-workloads"]} - {"control", "storage"}
+    assert workloads == {"tf_cnn", "torch_cnn", "keras_cnn", "torch_decode", "torch_matmul"}
+    assert {cell.entry.partition(".")[0] for cell in plans["cpu-workloads"] if cell.once} == {"counts"}
     assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}
 
 
