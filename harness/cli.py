@@ -210,12 +210,19 @@ def _plan(arguments: argparse.Namespace) -> int:
     found = assess(plan.cells, work)
     expected = expectation(())
     runnable = [cell for cell in plan.cells if found[cell.id].runnable]
-    least = plan.profile.blocks.min * sum(map(expected, runnable))
-    most = plan.profile.blocks.max * sum(map(expected, runnable))
+    once = sum(expected(cell) for cell in runnable if cell.once)
+    block = sum(expected(cell) for cell in runnable if not cell.once)
+    least, most = (once + number * block for number in (plan.profile.blocks.min, plan.profile.blocks.max))
     if plan.profile.budget is not None:
         most = max(least, min(most, plan.profile.budget))
     rows = [
-        {"cell": cell.id, "device": cell.device, "runnable": found[cell.id].runnable, "reason": found[cell.id].reason}
+        {
+            "cell": cell.id,
+            "device": cell.device,
+            "once": cell.once,
+            "runnable": found[cell.id].runnable,
+            "reason": found[cell.id].reason,
+        }
         for cell in plan.cells
     ]
     parts = _parts(arguments)
@@ -274,7 +281,7 @@ def _print_plan(profile: str, rows: list[dict[str, Any]], least: float, most: fl
     table.add_column("")
     for row in rows:
         if row["runnable"]:
-            table.add_row(row["cell"], row["device"], "runs")
+            table.add_row(row["cell"], row["device"], "runs once: what a step consists of" if row["once"] else "runs")
     console.print(table, highlight=False, markup=False) if any(row["runnable"] for row in rows) else None
     reasons: dict[str, list[str]] = {}
     for row in rows:

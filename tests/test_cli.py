@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main, parser
-from tests.program import MATRIX, bundle_of, command, environment, harness, journal_of, one_line_error, project
+from tests.program import MATRIX, ROOT, bundle_of, command, environment, harness, journal_of, one_line_error, project
 from tests.synthetic import write_bundle
 
 
@@ -57,6 +57,16 @@ def test_plan_in_words(tmp_path: Path) -> None:
     done = harness("plan", "--profile", "both", cwd=tmp_path, env={"DOCKER_HOST": "unix:///nonexistent.sock"})
     assert "Can't run: " in done.stdout
     assert "2 of 3 cells can run" in done.stdout
+
+
+def test_plan_says_what_runs_once(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["plan", "-m", str(ROOT / "matrix.yaml"), "--profile", "smoke", "--task", "torch_cnn.trivial"]
+    assert main([*arguments, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert [row["cell"] for row in plan["cells"] if row["once"]] == ["native/torch/counts.torch_cnn.trivial"]
+    assert main(arguments) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "counts." in line]
+    assert "runs once: what a step consists of" in line
 
 
 def test_without_docker_the_run_still_succeeds_and_the_report_says_why(tmp_path: Path) -> None:

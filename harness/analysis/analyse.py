@@ -18,6 +18,7 @@ from harness.analysis.frame import dims_of, frame, medians, unsteady
 from harness.analysis.model import Analysis, Distribution
 from harness.analysis.pairing import Quantity, arms, unusable
 from harness.analysis.percentiles import with_percentiles
+from harness.analysis.stalls import stalls
 from harness.analysis.unmatched import unmatched
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, MatrixRecord
@@ -44,6 +45,7 @@ def analyse(bundle: Bundle) -> Analysis:
         distributions=distributions(table),
         unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE, boots(bundle))),
         exclusions=left_out,
+        stalls=stalls(bundle, table),
         differences=differences(environments(bundle.manifest)),
         warnings=(
             *_warnings(samples, plan),

@@ -38,6 +38,8 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                     "platform_only": {}, "baseline_only": {"threads": [8]}, "reason": "threads 8 on native alone"}],
      "exclusions": [{"platform": "docker", "stack": …, "task": …, "device": "cuda:0", "block": 3, "attempt": 1,
                      "cause": "throttled: …"}],
+     "stalls": [{"task": "torch_cnn.trivial[real_data=true]", "stack": "torch", "device": "cpu", "platform": "native",
+                 "share": 0.82, "ci95": [0.8, 0.84], "synthetic_seconds": 0.031, "real_seconds": 0.172}],
      "attribution": [],
      "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "evidence": []}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
@@ -149,6 +151,19 @@ class ExclusionRecord(TypedDict):
     cause: str
 
 
+class StallRecord(TypedDict):
+    """The data-stall share of a step on one platform (`harness.analysis.stalls`)."""
+
+    task: str  # the one with real data
+    stack: str
+    device: str
+    platform: str
+    share: float  # 1 - synthetic / real
+    ci95: Interval
+    synthetic_seconds: float
+    real_seconds: float
+
+
 class ClaimRecord(TypedDict):
     """A statement on trial."""
 
@@ -238,6 +253,7 @@ class Document(TypedDict):
     distributions: list[DistributionRecord]
     unmatched: list[UnmatchedRecord]
     exclusions: list[ExclusionRecord]
+    stalls: list[StallRecord]
     attribution: list[Any]
     claims: list[ClaimRecord]
     capabilities: list[CapabilityRecord]
@@ -262,6 +278,7 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "distributions": [cast("DistributionRecord", _plain(asdict(each))) for each in analysis.distributions],
         "unmatched": [cast("UnmatchedRecord", asdict(each)) for each in analysis.unmatched],
         "exclusions": [cast("ExclusionRecord", asdict(each)) for each in analysis.exclusions],
+        "stalls": [cast("StallRecord", _plain(asdict(each))) for each in analysis.stalls],
         "attribution": list(analysis.attribution),
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
         "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],

@@ -128,6 +128,20 @@ class Distribution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stall:
+    """What part of a training step with real data waits for them (`harness.analysis.stalls`)."""
+
+    task: str  # the one with real data
+    stack: str
+    device: str
+    platform: str
+    share: float
+    ci95: tuple[float | None, float | None]
+    synthetic_seconds: float  # geometric mean over blocks of the per-invocation medians of a step
+    real_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Analysis:
     """Everything the report shows about one machine's measurements."""
 
@@ -139,6 +153,7 @@ class Analysis:
     distributions: tuple[Distribution, ...]
     unmatched: tuple[Unmatched, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
+    stalls: tuple[Stall, ...] = ()
     attribution: tuple[Any, ...] = ()
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
     warnings: tuple[str, ...] = ()  # about the run as a whole

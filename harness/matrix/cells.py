@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.agent.messages import Scalar
+from harness.agent.step_counts import PREFIX
 
 SECOND_ARM = "@2"
 
@@ -31,3 +32,8 @@ class Cell:
     def id(self) -> str:
         """`native@2/torch/torch_cnn.trivial`."""
         return f"{self.arm_name}/{self.stack}/{self.task}"
+
+    @property
+    def once(self) -> bool:
+        """Whether it runs in the first block alone and is compared with nothing: it counts what a step consists of."""
+        return self.entry.startswith(PREFIX)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.agent import task as agent_task
 from harness.agent.messages import Scalar
+from harness.agent.step_counts import PREFIX
 from harness.agent.task import Framework, Task
 from harness.matrix.document import Document
 from harness.matrix.model import FRAMEWORKS, Matrix, Profile, framework_of
@@ -54,6 +55,9 @@ def check_profiles(document: Document, matrix: Matrix) -> None:
 
 def _complete_sets(document: Document, entry: str, sets: Sequence[Params]) -> list[Params]:
     task = agent_task.find(entry)
+    if entry.startswith(PREFIX):
+        problem = "what a step consists of is counted by every run, once; remove it"
+        raise document.error(("tasks", entry), problem, at_key=True)
     if task is None:
         problem = f"no such probe or workload; {choices(entry, _relatives(entry))}"
         raise document.error(("tasks", entry), problem, at_key=True)

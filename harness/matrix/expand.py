@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.agent import task as agent_task
+from harness.agent.step_counts import PREFIX
 from harness.agent.task import Task
 from harness.errors import UsageError
 from harness.matrix.cells import Cell
@@ -16,7 +17,7 @@ from harness.matrix.tasks import NamedTask, is_match, named_tasks
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What one run executes: a profile and its cells, the baseline's first."""
+    """What one run executes: a profile and its cells, the baseline's first; behind them those that run once."""
 
     profile_name: str
     profile: Profile
@@ -34,8 +35,9 @@ def expand(
     """Return the cells of a profile (the first by default); `platforms` and `tasks` are globs in place of its own.
 
     A task pairs with every stack of its frameworks. The baseline is always there, in two arms. A task that needs a
-    GPU is expanded without one too: its platform says that it is unavailable. Raises UsageError, naming what
-    exists, for a profile, platform or task that there is not.
+    GPU is expanded without one too: its platform says that it is unavailable. For each workload that can be traced
+    there is a cell on the baseline that counts what a step consists of. Raises UsageError, naming what exists, for a
+    profile, platform or task that there is not.
     """
     name, profile = _profile(matrix, profile_name)
     arms = _arms(matrix, _platforms(matrix, profile, platforms))
@@ -61,7 +63,15 @@ def expand(
             f"profile {name}: no stack for {wanted}; its stacks: {', '.join(stacks)}",
             "Choose another profile with --profile.",
         )
-    return Plan(profile_name=name, profile=profile, cells=cells)
+    return Plan(profile_name=name, profile=profile, cells=(*cells, *_counting(cells, matrix.baseline)))
+
+
+def _counting(cells: Sequence[Cell], baseline: str) -> Iterator[Cell]:
+    """Yield the cells that count: those of the workloads of the baseline's first arm, traced."""
+    for cell in cells:
+        entry = PREFIX + cell.entry
+        if cell.arm_name == baseline and agent_task.find(entry) is not None:
+            yield replace(cell, task=PREFIX + cell.task, entry=entry)
 
 
 def _profile(matrix: Matrix, name: str | None) -> tuple[str, Profile]:

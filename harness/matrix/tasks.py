@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from harness.agent import probes, workloads
 from harness.agent.messages import Scalar
+from harness.agent.step_counts import PREFIX
 from harness.agent.task import declarations
 from harness.matrix import units
 
@@ -74,12 +75,13 @@ def convert(value: Scalar, default: Scalar) -> Scalar:
 
 
 def declared() -> list[str]:
-    """Return the names of all probes and workloads there are."""
+    """Return the names of all probes and workloads there are, but for those that every run adds by itself."""
     return sorted(
-        f"{module.name}.{task}"
+        name
         for package in (probes, workloads)
         for module in pkgutil.iter_modules(package.__path__)
         for task in declarations(f"{package.__name__}.{module.name}")
+        if not (name := f"{module.name}.{task}").startswith(PREFIX)
     )
 
 

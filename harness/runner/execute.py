@@ -78,6 +78,7 @@ class Execution:
                 if not active or self._over_budget(block, began):
                     return
                 self._block(block, active)
+                active = [cell for cell in active if not cell.once]
                 if block in looks(self.profile.blocks.min, self.profile.blocks.max, self.profile.precision):
                     active = self._unsettled(active, block)
         except KeyboardInterrupt:
@@ -106,8 +107,9 @@ class Execution:
     def _left(self, block: int, active: Sequence[Cell], due: Sequence[Cell]) -> tuple[int, float]:
         """Return how many invocations are left at most, and how long they may take within the budget."""
         later = max(0, self.profile.blocks.max - block)
-        seconds = sum(map(self.expected, due)) + later * sum(map(self.expected, active))
-        return len(due) + later * len(active), seconds
+        again = [cell for cell in active if not cell.once]
+        seconds = sum(map(self.expected, due)) + later * sum(map(self.expected, again))
+        return len(due) + later * len(again), seconds
 
     def _is_due(self, cell: Cell, block: int) -> bool:
         tried = self.journal.attempts(cell.id, block)

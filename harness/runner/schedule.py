@@ -15,14 +15,17 @@ def block_order(cells: Sequence[Cell], *, seed: int, block: int) -> tuple[Cell, 
     """Return all cells in the order in which this block runs them.
 
     Tasks come in random order; the platforms of one task follow one another in random order, so that a comparison's
-    two sides lie minutes apart at most. The order depends on seed and block alone (Random seeds a text by SHA-512).
+    two sides lie minutes apart at most. What runs once comes last, in the first block. The order depends on seed and
+    block alone (Random seeds a text by SHA-512).
     """
     random = Random(f"{seed}:{block}")  # noqa: S311 - an order, not a secret
-    tasks = [list(group) for _, group in groupby(sorted(cells, key=_key), key=task_of)]
+    repeated = sorted((cell for cell in cells if not cell.once), key=_key)
+    tasks = [list(group) for _, group in groupby(repeated, key=task_of)]
     random.shuffle(tasks)
     for arms in tasks:
         random.shuffle(arms)
-    return tuple(cell for arms in tasks for cell in arms)
+    once = sorted((cell for cell in cells if cell.once and block == 1), key=_key)
+    return (*(cell for arms in tasks for cell in arms), *once)
 
 
 def looks(smallest: int, largest: int, precision: float | None) -> tuple[int, ...]:

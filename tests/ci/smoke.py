@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.agent.step_counts import PREFIX
 from harness.agent.task import find
 from harness.results.bundle import Bundle, read
 
@@ -26,14 +27,16 @@ def problems(bundle: Bundle, *, with_tensorflow: bool) -> Iterator[str]:
     excused = {
         cell.task
         for cell in bundle.manifest.plan.cells
-        if (cell.entry.startswith("tf_cnn.") and not with_tensorflow)
+        if (cell.entry.removeprefix(PREFIX).startswith("tf_cnn.") and not with_tensorflow)
         or (needs_gpu(cell.entry) and not bundle.manifest.gpus)
     }
     seen: dict[str, set[str]] = {}
     for line in bundle.journal:
         if line.status == "unavailable" and line.cell.rpartition("/")[2] in excused:
             continue
-        seen.setdefault(line.cell.rpartition("/")[2], set()).add(line.cell.partition("/")[0])
+        task = line.cell.rpartition("/")[2]
+        if not task.startswith(PREFIX):  # those run once, on the baseline
+            seen.setdefault(task, set()).add(line.cell.partition("/")[0])
         if line.status != "ok":
             yield f"{line.cell}, block {line.block}: {line.status}: {line.reason}"
     for task, arms in sorted(seen.items()):

@@ -123,10 +123,46 @@ def test_ids_are_unique_and_every_pair_is_there(
     assert len(ids) == len(set(ids)) == pairs * (len(platforms) + 2)
 
 
+COUNTED = """\
+schema: 1
+baseline: native
+platforms: {native: {kind: native}, docker: {kind: container}}
+stacks: {driver: {}, torch: {requirements: lock.txt}, torch-other: {requirements: lock.txt}}
+tasks:
+  control.delay:
+  storage.loader:
+  torch_cnn.trivial: [{batch_size: 4}, {batch_size: 8}]
+profiles:
+  all: {tasks: ["*"], blocks: 1}
+"""
+
+
+def test_each_workload_is_counted_once_on_the_baseline() -> None:
+    cells = expand(parse(COUNTED), gpu=False).cells
+    counting = [cell for cell in cells if cell.once]
+    assert [cell.id for cell in counting] == [
+        f"native/{stack}/counts.torch_cnn.trivial[batch_size={size}]"
+        for size in (4, 8)
+        for stack in ("torch", "torch-other")
+    ]
+    assert cells[-4:] == tuple(counting)
+    assert {(cell.entry, cell.params["batch_size"]) for cell in counting} == {
+        ("counts.torch_cnn.trivial", 4),
+        ("counts.torch_cnn.trivial", 8),
+    }
+
+
+def test_what_is_not_asked_for_is_not_counted() -> None:
+    one = expand(parse(COUNTED), tasks=["torch_cnn.trivial[batch_size=8]"], gpu=False).cells
+    assert {cell.task for cell in one if cell.once} == {"counts.torch_cnn.trivial[batch_size=8]"}
+    assert not any(cell.once for cell in expand(parse(COUNTED), tasks=["control.*"], gpu=False).cells)
+
+
 def test_the_shipped_matrix() -> None:
     matrix = load(SHIPPED)
-    assert list(matrix.profiles) == ["quick", "smoke", "probes", "full", "gpu"]
-    cells = {name: expand(matrix, name, gpu=False).cells for name in matrix.profiles}
+    assert list(matrix.profiles) == ["quick", "smoke", "probes", "full", "gpu", "cpu-workloads"]
+    plans = {name: expand(matrix, name, gpu=False).cells for name in matrix.profiles}
+    cells = {name: [cell for cell in plan if not cell.once] for name, plan in plans.items()}
     assert {cell.platform for cell in cells["quick"]} == set(matrix.platforms)
     assert {cell.platform for cell in cells["smoke"]} == {"native", "docker"}
     assert {cell.entry for cell in cells["full"]} == set(matrix.tasks)
@@ -134,6 +170,9 @@ def test_the_shipped_matrix() -> None:
     assert {cell.entry for cell in cells["probes"]} == {
         name for name in matrix.tasks if not any(family in name for family in ("_cnn", "_matmul", "_decode", "loader"))
     }
+    workloads = {cell.entry.partition(".")[0] for cell in cells["cpu-workloads"]} - {"control", "storage"}
+    assert workloads == {"tf_cnn", "torch_cnn", "keras_cnn", "torch_decode", "torch_matmul"}
+    assert {cell.entry.partition(".")[0] for cell in plans["cpu-workloads"] if cell.once} == {"counts"}
     assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}
 
 

@@ -187,6 +187,11 @@ MISTAKES = [
     ),
     (
         "  fakeprobe.plain:",
+        "  ▸counts.torch_cnn.trivial:",
+        "tasks.counts.torch_cnn.trivial: what a step consists of is counted by every run, once; remove it",
+    ),
+    (
+        "  fakeprobe.plain:",
         "  ▸contrl.fma:",
         "tasks.contrl.fma: no such probe or workload; did you mean control.fma? allowed: control.",
     ),

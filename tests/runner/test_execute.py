@@ -60,11 +60,12 @@ def execution(
     budget: float | None = None,
     settled: Callable[[Sequence[Cell], int], bool] = lambda _cells, _block: False,
     refused: dict[str, Availability] | None = None,
+    once: Sequence[Cell] = (),
 ) -> Execution:
     there = {platform.name: platform for platform in platforms}
     return Execution(
         run_id="r1",
-        cells=cells(),
+        cells=[*cells(), *once],
         profile=Profile(
             tasks=["*"], blocks=Blocks(min=blocks[0], max=blocks[1]), precision=precision, budget=budget, timeout=5
         ),
@@ -199,3 +200,41 @@ def test_a_resumed_run_has_no_new_budget(tmp_path: Path) -> None:
         journal.lines[:] = [line.model_copy(update={"seconds": 100.0}) for line in journal.lines]
         execution(tmp_path, journal, *platforms, blocks=(1, 9), budget=500.0).run()
     assert {line["block"] for line in journalled(tmp_path)} == {1}
+
+
+COUNTING = Cell(
+    platform="native", stack="driver", task="counts.a.t[x=1]", entry="counts.a.t", params={"x": 1}, device="cpu"
+)
+
+
+def test_what_runs_once_runs_in_the_first_block_and_is_asked_of_no_rule(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def settled(which: Sequence[Cell], block: int) -> bool:
+        asked.extend(cell.task for cell in which)
+        return False
+
+    with Journal(tmp_path) as journal:
+        platforms = FakePlatform("native"), FakePlatform("docker")
+        work = execution(tmp_path, journal, *platforms, blocks=(2, 2), precision=0.02, settled=settled, once=[COUNTING])
+        work.run()
+        reporter = work.reporter
+    assert [line["block"] for line in journalled(tmp_path) if line["cell"] == COUNTING.id] == [1]
+    assert COUNTING.task not in asked
+    assert isinstance(reporter, FakeReporter)
+    assert reporter.plans == [(13, 13.0), (6, 6.0)]
+
+
+def test_what_runs_once_is_made_up_for_by_a_resumed_run_and_not_made_twice(tmp_path: Path) -> None:
+    def stop(job: Job) -> Ending:
+        if job.spec.cell == COUNTING.id:
+            raise KeyboardInterrupt
+        return answer(job)
+
+    with Journal(tmp_path) as journal, pytest.raises(Interrupted):
+        execution(tmp_path, journal, FakePlatform("native", stop), FakePlatform("docker"), once=[COUNTING]).run()
+    for _ in range(2):
+        with Journal(tmp_path) as journal:
+            execution(tmp_path, journal, FakePlatform("native"), FakePlatform("docker"), once=[COUNTING]).run()
+    made = [(line["block"], line["status"]) for line in journalled(tmp_path) if line["cell"] == COUNTING.id]
+    assert made == [(1, "interrupted"), (1, "ok")]

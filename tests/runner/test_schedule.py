@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -34,6 +35,14 @@ def test_a_block_runs_every_cell_once_and_keeps_a_task_together(
 @given(st.permutations(cells(3, 3)), st.integers(0, 2**31))
 def test_the_order_depends_on_seed_and_block_alone(listed: list[Cell], seed: int) -> None:
     assert block_order(listed, seed=seed, block=2) == block_order(cells(3, 3), seed=seed, block=2)
+
+
+def test_what_runs_once_comes_last_in_the_first_block() -> None:
+    counting = replace(cells(1, 1)[0], task="counts.torch_cnn.trivial", entry="counts.torch_cnn.trivial")
+    every = [counting, *cells(3, 2)]
+    assert block_order(every, seed=1, block=1)[-1] == counting
+    assert block_order(every, seed=1, block=1)[:-1] == block_order(cells(3, 2), seed=1, block=1)
+    assert counting not in block_order(every, seed=1, block=2)
 
 
 def test_blocks_and_seeds_differ() -> None:

@@ -8,6 +8,7 @@ come from Python's Mersenne Twister and integers alone, so no version of a libra
 from __future__ import annotations
 
 import importlib
+import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ PARAMS: dict[str, Scalar] = {
     "shard_size": 64,  # images in a TFRecord shard
     "seed": 0,
 }
+TRAINING_SET = {"count": 256, "width": 500, "height": 375, "quality": 90, "shard_size": 64, "seed": 0}
 LIMITS = {"quality": (1.0, 100.0)}
 
 Encode = Callable[[Any, int], bytes]  # pixels (height, width, 3) uint8, quality → JPEG
@@ -81,6 +83,17 @@ class ImageSet:
             patches = drawn(rows, columns).repeat(PATCH, axis=0).repeat(PATCH, axis=1)
             noise = drawn(self.height, self.width).astype(numpy.int16) % (2 * NOISE) - NOISE
             yield (patches[: self.height, : self.width] + noise).clip(0, 255).astype(numpy.uint8)
+
+
+def pillow_encoder() -> Encode:
+    """Return Pillow's JPEG encoder, its colours at half the resolution as is usual."""
+
+    def encode(pixels: Any, quality: int) -> bytes:  # noqa: ANN401 - an array
+        buffer = io.BytesIO()
+        importlib.import_module("PIL.Image").fromarray(pixels).save(buffer, "JPEG", quality=quality)
+        return buffer.getvalue()
+
+    return encode
 
 
 def tensorflow_encoder(tensorflow: Any) -> Encode:  # noqa: ANN401 - a module

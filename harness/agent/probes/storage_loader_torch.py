@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.agent.datasets import stored as writers
-from harness.agent.datasets.images import CHANNELS, ImageSet
+from harness.agent.datasets.images import CHANNELS, ImageSet, pillow_encoder
 from harness.agent.datasets.stored import Stored
 from harness.agent.probes.storage_loader import Passes, Way
 from harness.agent.task import Context, Unavailable
@@ -77,16 +76,11 @@ class TorchLoader:
         self._cuda = cuda
         if cuda and not self._torch.cuda.is_available():
             raise Unavailable("torch sees no GPU: its build is for CPU, or the driver is not visible here.")
+        self.encode = pillow_encoder()
         self._torch.set_num_threads(1)  # as in its workers: OpenMP's waiting threads would cost CPU time
         jpeg = importlib.import_module("PIL.features").version("libjpeg_turbo") or "not turbo"
         packages = {package: version(package) for package in NEEDED.values()}
         self.versions: Mapping[str, str] = {"torch": str(self._torch.__version__), "libjpeg-turbo": jpeg, **packages}
-
-    def encode(self, pixels: Any, quality: int) -> bytes:  # noqa: ANN401 - an array
-        """Return an image as JPEG, its colours at half the resolution as is usual."""
-        buffer = io.BytesIO()
-        importlib.import_module("PIL.Image").fromarray(pixels).save(buffer, "JPEG", quality=quality)
-        return buffer.getvalue()
 
     def ways(self, source: str, workers: Sequence[int]) -> list[Way]:
         """Files by fork and spawn where the system has both; pinned memory beside pageable with a GPU."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -25,34 +26,51 @@ PARAMS: Mapping[str, Scalar] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """TensorFlow and Keras; `failure` says why they can't train here."""
+
+    tensorflow: Any
+    keras: Any
+    seconds: float
+    versions: Mapping[str, str]
+    failure: str = ""
+
+
 def run(context: Context) -> Outcome:
-    """Train the twin that the task's entry names. Raises Unavailable where the stack has no TensorFlow or Keras 3."""
-    if find_spec("tensorflow") is None:
-        msg = "This stack has no TensorFlow. Run the task on a stack that has it."
-        raise Unavailable(msg)
-    started = time.perf_counter()
-    tensorflow, keras = importlib.import_module("tensorflow"), importlib.import_module("keras")
-    import_seconds = time.perf_counter() - started
-    versions = _versions(tensorflow)
-    if int(keras.__version__.partition(".")[0]) < 3 or keras.backend.backend() != "tensorflow":
-        msg = f"Keras {keras.__version__} on {keras.backend.backend()} is not Keras 3 on TensorFlow: change the stack."
-        raise Unavailable(msg)
-    if context.spec.device != "cpu" and not tensorflow.config.list_physical_devices("GPU"):
-        reason = "TensorFlow lists no GPU: its CUDA libraries or the driver are not visible here."
-        return Outcome(metrics=(), versions=versions, status="failed", reason=reason)
+    """Train the twin that the task's entry names. Raises what `imported` does."""
+    ready = imported(context)
+    if ready.failure:
+        return Outcome(metrics=(), versions=ready.versions, status="failed", reason=ready.failure)
     recorder = Recorder(
         warmup=context.integer("num_warmup_batches"),
         batches=context.integer("num_batches"),
         progress=context.progress,
     )
-    seconds = record(recorder, Training(tensorflow, keras, context).timed)
+    seconds = record(recorder, Training(ready.tensorflow, ready.keras, context).timed)
     rate = context.integer("batch_size") * recorder.batches / seconds
     return outcome(
         recorder,
         per_second=throughput("images_per_second", "images/s", rate),
-        import_seconds=import_seconds,
-        versions=versions,
+        import_seconds=ready.seconds,
+        versions=ready.versions,
     )
+
+
+def imported(context: Context) -> Imported:
+    """Import both. Raises Unavailable where the stack has no TensorFlow or Keras 3."""
+    if find_spec("tensorflow") is None:
+        msg = "This stack has no TensorFlow. Run the task on a stack that has it."
+        raise Unavailable(msg)
+    started = time.perf_counter()
+    tensorflow, keras = importlib.import_module("tensorflow"), importlib.import_module("keras")
+    seconds = time.perf_counter() - started
+    if int(keras.__version__.partition(".")[0]) < 3 or keras.backend.backend() != "tensorflow":
+        msg = f"Keras {keras.__version__} on {keras.backend.backend()} is not Keras 3 on TensorFlow: change the stack."
+        raise Unavailable(msg)
+    missing = context.spec.device != "cpu" and not tensorflow.config.list_physical_devices("GPU")
+    reason = "TensorFlow lists no GPU: its CUDA libraries or the driver are not visible here." if missing else ""
+    return Imported(tensorflow=tensorflow, keras=keras, seconds=seconds, versions=_versions(tensorflow), failure=reason)
 
 
 class Training:

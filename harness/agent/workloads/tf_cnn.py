@@ -8,6 +8,7 @@ import sys
 import time
 import types
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 from harness.agent.workloads import tf_cnn_data
 from harness.agent.workloads.steps import Recorder, outcome, throughput
-from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, checkout_commit, launch
+from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, OnStep, checkout_commit, launch
 from harness.agent.workloads.upstream import TAME_RATE
 
 # Under upstream's flag names. What is 0 in OWN_DEFAULT is not passed: upstream then decides.
@@ -92,8 +93,37 @@ BROKEN: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What is known of a training beside its steps; `failure` says why there are none to believe."""
+
+    versions: Mapping[str, str]
+    images_per_second: float = 0.0
+    import_seconds: float = 0.0
+    failure: str = ""
+
+
 def run(context: Context) -> Outcome:
-    """Run the model that the task's entry names.
+    """Run the model that the task's entry names. Raises what `train` does."""
+    recorder = Recorder(
+        warmup=context.integer("num_warmup_batches"),
+        batches=context.integer("num_batches"),
+        progress=context.progress,
+    )
+    trained = train(context, recorder.add)
+    if trained.failure:
+        return Outcome(metrics=(), versions=trained.versions, status="failed", reason=trained.failure)
+    return outcome(
+        recorder,
+        per_second=throughput("images_per_second", "images/s", trained.images_per_second),
+        import_seconds=trained.import_seconds,
+        versions=trained.versions,
+        warnings=_warnings(trained.versions["tensorflow/benchmarks"]),
+    )
+
+
+def train(context: Context, on_step: OnStep) -> Trained:
+    """Run the upstream program; `on_step` gets each step's seconds and loss.
 
     Raises Unsupported for a model or device that upstream can't do, Unavailable where the stack lacks a package.
     """
@@ -104,25 +134,15 @@ def run(context: Context) -> Outcome:
     tensorflow, import_seconds = _import_tensorflow()
     versions = _versions(tensorflow, checkout)
     if context.spec.device != "cpu" and not tensorflow.config.list_physical_devices("GPU"):
-        return _failed("TensorFlow lists no GPU: its CUDA libraries or the driver are not visible here.", versions)
-    recorder = Recorder(
-        warmup=context.integer("num_warmup_batches"),
-        batches=context.integer("num_batches"),
-        progress=context.progress,
-    )
+        reason = "TensorFlow lists no GPU: its CUDA libraries or the driver are not visible here."
+        return Trained(versions=versions, failure=reason)
     try:
         with tf_cnn_data.prepared(context, tensorflow) as data:
             versions.update(data.versions)
-            images_per_second = launch(checkout, [*flags, *data.flags], recorder.add)
+            rate = launch(checkout, [*flags, *data.flags], on_step)
     except (LaunchError, DataSetError) as error:
-        return _failed(str(error), versions)
-    return outcome(
-        recorder,
-        per_second=throughput("images_per_second", "images/s", images_per_second),
-        import_seconds=import_seconds,
-        versions=versions,
-        warnings=_warnings(versions["tensorflow/benchmarks"]),
-    )
+        return Trained(versions=versions, failure=str(error))
+    return Trained(versions=versions, images_per_second=rate, import_seconds=import_seconds)
 
 
 def command_flags(model: str, device: str, params: Mapping[str, Scalar]) -> list[str]:
@@ -198,10 +218,6 @@ def _warnings(commit: str) -> tuple[str, ...]:
     if commit == UPSTREAM_COMMIT:
         return ()
     return (f"tensorflow/benchmarks is at {commit}, not at the pinned {UPSTREAM_COMMIT[:12]}: compare with care.",)
-
-
-def _failed(reason: str, versions: Mapping[str, str]) -> Outcome:
-    return Outcome(metrics=(), versions=versions, status="failed", reason=reason)
 
 
 def _task(model: str) -> Task:

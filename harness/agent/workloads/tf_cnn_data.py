@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.agent.datasets.images import ImageSet, tensorflow_encoder
+from harness.agent.datasets.images import TRAINING_SET, ImageSet, tensorflow_encoder
 from harness.agent.datasets.stored import DataSetError, damaged_shard, shards, write_records
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Unavailable, Unsupported
 
 # `data_dir` is upstream's flag, a folder inside the platform; `real_data` has the cell make one. Neither: synthetic.
 PARAMS: dict[str, Scalar] = {"data_dir": "", "real_data": False}
-SET = {"count": 256, "width": 500, "height": 375, "quality": 90, "shard_size": 64, "seed": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,7 @@ def prepared(context: Context, tensorflow: Any) -> Iterator[Data]:  # noqa: ANN4
     elif context.flag("real_data"):
         with tempfile.TemporaryDirectory(prefix="overhead-matrix-", dir=context.spec.locations[0].path) as made:
             folder = Path(made, "imagenet")
-            stored = write_records(folder, ImageSet(**SET, encode=tensorflow_encoder(tensorflow)), tensorflow)
+            stored = write_records(folder, ImageSet(**TRAINING_SET, encode=tensorflow_encoder(tensorflow)), tensorflow)
             with _blamed(context, folder, tensorflow):
                 yield Data(flags=(f"--data_dir={folder}",), versions={"data_set.records": stored.sha256})
     else:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unsupported
-from harness.agent.workloads import torch_steps
-from harness.agent.workloads.torch_steps import Rate
+from harness.agent.workloads import torch_images, torch_steps
+from harness.agent.workloads.torch_images import Images, layout
+from harness.agent.workloads.torch_steps import Prepare, Rate, Work
 
 PARAMS: Mapping[str, Scalar] = {
     "batch_size": 32,
@@ -17,8 +19,10 @@ PARAMS: Mapping[str, Scalar] = {
     "precision": "float32",  # float16 and bfloat16: torch's automatic mixed precision
     "channels_last": False,
     "compile": False,  # by torch.compile, which wants a C++ compiler on a CPU
+    **torch_images.PARAMS,
     **torch_steps.PARAMS,
 }
+LIMITS = {"workers": (0.0, 64.0)}
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 # Seconds of one invocation with these parameters on 2 CPU cores (a rough expectation).
@@ -35,30 +39,44 @@ SECONDS: Mapping[str, float] = {
 
 
 def run(context: Context) -> Outcome:
-    """Train the twin that the task's entry names.
+    """Train the twin that the task's entry names. Raises Unavailable where the stack has no torch, and as `chosen`."""
+    rate = Rate(name="images_per_second", unit="images/s", per_step=context.integer("batch_size"))
+    return torch_steps.run(context, chosen(context), rate)
 
-    Raises Unavailable where the stack has no torch, Unsupported for a precision that there is not.
+
+def chosen(context: Context) -> Prepare:
+    """Return what prepares the twin that the entry names.
+
+    Raises Unsupported for a precision that there is not, Unavailable where there is no place for its data.
     """
     if context.text("precision") not in PRECISIONS:
         msg = f"precision {context.text('precision')} is not one of {', '.join(PRECISIONS)}: correct it in matrix.yaml"
         raise Unsupported(msg)
-    rate = Rate(name="images_per_second", unit="images/s", per_step=context.integer("batch_size"))
-    return torch_steps.run(context, Inference if context.flag("forward_only") else Training, rate)
+    torch_images.check(context)
+    return _prepared
+
+
+@contextmanager
+def _prepared(torch: Any, context: Context) -> Iterator[Work]:  # noqa: ANN401 - a module
+    models = importlib.import_module("harness.agent.workloads.torch_models")
+    twin = models.TWINS[context.spec.entry.partition(".")[2]]
+    kind = Inference if context.flag("forward_only") else Training
+    with torch_images.supplied(torch, context, twin.image_size, twin.classes) as images:
+        yield kind(torch, context, twin, images)
 
 
 class _Model:
     """A model and its data on the device, as the parameters ask for them."""
 
-    def __init__(self, torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
-        models = importlib.import_module("harness.agent.workloads.torch_models")
+    def __init__(self, torch: Any, context: Context, twin: Any, images: Images) -> None:  # noqa: ANN401 - a module, a Twin
         self._torch = torch
         self._device = torch.device(context.spec.device)
         self._batch_size = context.integer("batch_size")
         self._precision = context.text("precision")
-        self._twin = models.TWINS[context.spec.entry.partition(".")[2]]
-        layout = torch.channels_last if context.flag("channels_last") else torch.contiguous_format
-        self._model = self._twin.model().to(self._device, memory_format=layout)
-        self._images = self._synthetic_images().to(memory_format=layout)
+        self._twin = twin
+        self._supply = images
+        self.versions = images.versions
+        self._model = twin.model().to(self._device, memory_format=layout(torch, context))
         self._forward = torch.compile(self._model) if context.flag("compile") else self._model
 
     def _mixed(self) -> Any:  # noqa: ANN401 - a context manager
@@ -66,34 +84,24 @@ class _Model:
         dtype = getattr(self._torch, self._precision)
         return self._torch.autocast(self._device.type, dtype=dtype, enabled=self._precision != "float32")
 
-    def _labels(self) -> Any:  # noqa: ANN401 - a tensor
-        """Return new labels: upstream draws them anew in every step and keeps the images."""
-        return self._torch.randint(0, self._twin.classes - 1, (self._batch_size,), device=self._device)
-
-    def _synthetic_images(self) -> Any:  # noqa: ANN401 - a tensor
-        """Return upstream's synthetic images: normal around 127, deviation 60, cut at two deviations."""
-        side = self._twin.image_size
-        images = self._torch.empty(self._batch_size, 3, side, side, device=self._device)
-        return self._torch.nn.init.trunc_normal_(images, mean=127.0, std=60.0, a=7.0, b=247.0)
-
 
 class Training(_Model):
     """Steps of stochastic gradient descent."""
 
-    def __init__(self, torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
-        super().__init__(torch, context)
+    def __init__(self, torch: Any, context: Context, twin: Any, images: Images) -> None:  # noqa: ANN401 - as above
+        super().__init__(torch, context, twin, images)
         layers = importlib.import_module("harness.agent.workloads.torch_layers")
         self._optimizer = torch.optim.SGD(layers.parameter_groups(self._model), lr=0.0)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision == "float16")
 
     def step(self, number: int, end: Any = None) -> float:  # noqa: ANN401 - a CUDA event
         """Make a training step and return its loss: fetching it waits for the device, as upstream does."""
-        labels = self._labels()
+        images, labels = self._supply.images(), self._supply.labels()
         for group in self._optimizer.param_groups:
             group["lr"] = self._twin.learning_rate(number, self._batch_size)
         self._optimizer.zero_grad(set_to_none=True)
         with self._mixed():
-            loss = self._torch.nn.functional.cross_entropy(self._forward(self._images), labels)
+            loss = self._torch.nn.functional.cross_entropy(self._forward(images), labels)
         self._scaler.scale(loss).backward()
         self._scaler.step(self._optimizer)
         self._scaler.update()
@@ -108,8 +116,9 @@ class Inference(_Model):
     def step(self, number: int, end: Any = None) -> float:  # noqa: ARG002, ANN401 - steps are alike; a CUDA event
         """Make a forward pass and return the mean of its outputs, as a sign of their soundness."""
         self._model.eval()
+        images = self._supply.images()
         with self._torch.no_grad(), self._mixed():
-            outputs = self._forward(self._images)
+            outputs = self._forward(images)
         if end is not None:
             end.record()
         return float(outputs.float().mean().item())
@@ -117,12 +126,13 @@ class Inference(_Model):
 
 def _task(model: str) -> Task:
     return Task(
-        summary=f"Training steps of a torch twin of tf_cnn's {model} on synthetic data.",
+        summary=f"Training steps of a torch twin of tf_cnn's {model} on synthetic data, or on JPEG files.",
         run=run,
         params=PARAMS,
         frameworks=("torch",),
         devices=("cpu", "cuda"),
         work=("batch_size", "num_batches"),
+        limits=LIMITS,
         seconds=SECONDS[model],
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unsupported
 from harness.agent.workloads import torch_steps
-from harness.agent.workloads.torch_steps import Rate
+from harness.agent.workloads.torch_steps import Prepare, Rate, whole
 
 PARAMS: Mapping[str, Scalar] = {
     "layers": 8,
@@ -30,7 +30,12 @@ CAPTURE_WARMUP = 3  # steps on a stream of their own before a capture, as torch'
 
 
 def run(context: Context) -> Outcome:
-    """Decode. Raises Unavailable where the stack has no torch, Unsupported for a graph without a GPU."""
+    """Decode. Raises Unavailable where the stack has no torch, and as `chosen`."""
+    return torch_steps.run(context, chosen(context), Rate(name="tokens_per_second", unit="tokens/s", per_step=1))
+
+
+def chosen(context: Context) -> Prepare:
+    """Return what prepares the decoding. Raises Unsupported for a graph without a GPU, and for sizes that don't fit."""
     if context.flag("cuda_graph") and context.spec.device == "cpu":
         msg = "a CUDA graph needs a GPU: run the task without cuda_graph here"
         raise Unsupported(msg)
@@ -39,11 +44,13 @@ def run(context: Context) -> Outcome:
             f"width {context.integer('width')} is no multiple of heads {context.integer('heads')}: correct matrix.yaml"
         )
         raise Unsupported(msg)
-    return torch_steps.run(context, Decoding, Rate(name="tokens_per_second", unit="tokens/s", per_step=1))
+    return whole(Decoding)
 
 
 class Decoding:
     """The model, the last token and its position, all on the device."""
+
+    versions: Mapping[str, str] = {}
 
     def __init__(self, torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
         model = importlib.import_module("harness.agent.workloads.torch_gpt").Gpt(

@@ -13,7 +13,7 @@ from typing import Any
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task
 from harness.agent.workloads import torch_steps
-from harness.agent.workloads.torch_steps import Rate
+from harness.agent.workloads.torch_steps import Prepare, Rate, whole
 
 PARAMS: Mapping[str, Scalar] = {"size": 4096, "products": 1, **torch_steps.PARAMS}
 
@@ -21,11 +21,18 @@ PARAMS: Mapping[str, Scalar] = {"size": 4096, "products": 1, **torch_steps.PARAM
 def run(context: Context) -> Outcome:
     """Multiply. Raises Unavailable where the stack has no torch."""
     rate = Rate(name="products_per_second", unit="products/s", per_step=context.integer("products"))
-    return torch_steps.run(context, Products, rate)
+    return torch_steps.run(context, chosen(context), rate)
+
+
+def chosen(context: Context) -> Prepare:  # noqa: ARG001 - all parameters go together
+    """Return what prepares the matrices."""
+    return whole(Products)
 
 
 class Products:
     """Two matrices on the device, and room for their product."""
+
+    versions: Mapping[str, str] = {}
 
     def __init__(self, torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
         size = context.integer("size")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -22,10 +23,20 @@ PARAMS: Mapping[str, Scalar] = {
 
 
 class Work(Protocol):
-    """What a workload repeats."""
+    """What a workload repeats; `versions` are those of what it works on."""
+
+    versions: Mapping[str, str]
 
     def step(self, number: int, end: Any = None) -> float:  # noqa: ANN401 - a CUDA event
         """Make one step; record `end`, if given, behind the device's work; fetch a value that shows it was sound."""
+
+
+Prepare = Callable[[Any, Context], AbstractContextManager[Work]]  # torch, what the cell is
+
+
+def whole(kind: Callable[[Any, Context], Work]) -> Prepare:
+    """Return what prepares a work that leaves nothing to clear away."""
+    return lambda torch, context: nullcontext(kind(torch, context))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,33 +48,44 @@ class Rate:
     per_step: float
 
 
-def run(context: Context, prepare: Callable[[Any, Context], Work], rate: Rate) -> Outcome:
-    """Make the steps of the work that `prepare(torch, context)` returns. Unavailable where the stack has no torch."""
-    if find_spec("torch") is None:
-        msg = "This stack has no torch. Run the task on a stack that has it."
-        raise Unavailable(msg)
-    started = time.perf_counter()
-    torch = importlib.import_module("torch")
-    import_seconds = time.perf_counter() - started
-    versions = _versions(torch)
-    if context.spec.device != "cpu" and not torch.cuda.is_available():
-        reason = "torch sees no GPU: its build is for CPU, or the driver is not visible here."
-        return Outcome(metrics=(), versions=versions, status="failed", reason=reason)
-    _configure(torch, context)
+def run(context: Context, prepare: Prepare, rate: Rate) -> Outcome:
+    """Make the steps of the work that `prepare` yields. Raises Unavailable where the stack has no torch."""
+    torch, import_seconds = imported()
+    if reason := unseen(torch, context.spec.device):
+        return Outcome(metrics=(), versions=versions(torch), status="failed", reason=reason)
+    configure(torch, context)
     recorder = Recorder(
         warmup=context.integer("num_warmup_batches"),
         batches=context.integer("num_batches"),
         progress=context.progress,
     )
-    timed = _TimedSteps(torch, context.spec.device, prepare(torch, context))
-    seconds = timed.run(recorder)
+    with prepare(torch, context) as work:
+        timed = _TimedSteps(torch, context.spec.device, work)
+        seconds = timed.run(recorder)
     return outcome(
         recorder,
         per_second=throughput(rate.name, rate.unit, rate.per_step * recorder.batches / seconds),
         import_seconds=import_seconds,
-        versions=versions,
+        versions={**versions(torch), **work.versions},
         further=timed.device_metrics(recorder.warmup),
     )
+
+
+def imported() -> tuple[Any, float]:
+    """Import torch; return it and the seconds that took. Raises Unavailable where the stack has none."""
+    if find_spec("torch") is None:
+        msg = "This stack has no torch. Run the task on a stack that has it."
+        raise Unavailable(msg)
+    started = time.perf_counter()
+    torch = importlib.import_module("torch")
+    return torch, time.perf_counter() - started
+
+
+def unseen(torch: Any, device: str) -> str:  # noqa: ANN401 - a module
+    """Return why torch can't work on the device, '' if it can."""
+    if device == "cpu" or torch.cuda.is_available():
+        return ""
+    return "torch sees no GPU: its build is for CPU, or the driver is not visible here."
 
 
 class _TimedSteps:
@@ -102,7 +124,8 @@ class _TimedSteps:
         return seconds, value
 
 
-def _configure(torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
+def configure(torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
+    """Set torch up as the parameters ask for it."""
     threads = context.integer("threads")
     if threads > 0:
         torch.set_num_threads(threads)
@@ -114,6 +137,7 @@ def _configure(torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
         torch.set_float32_matmul_precision("high")  # TF32, TensorFlow's default
 
 
-def _versions(torch: Any) -> dict[str, str]:  # noqa: ANN401 - a module
+def versions(torch: Any) -> dict[str, str]:  # noqa: ANN401 - a module
+    """Return the versions of torch and of the libraries that its build brings."""
     found = {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     return {name: str(value) for name, value in found.items() if value is not None}

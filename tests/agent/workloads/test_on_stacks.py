@@ -333,3 +333,32 @@ def test_tf_cnn_names_the_record_that_is_cut(checkout: Path, tensorflow_python: 
     result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     assert (result.status, result.metrics) == ("failed", ())
     assert result.reason.startswith(f"{cut} is cut at byte")
+
+
+def _counted(result: CellResult) -> Mapping[str, float]:
+    assert (result.status, result.reason) == ("ok", "")
+    return {metric.name: metric.samples[0] for metric in result.metrics}
+
+
+def test_a_step_of_torch_is_counted(torch_python: Path, tmp_path: Path) -> None:
+    """Each step reads as many files as its batch has images; operations differ a little with the workers' timing."""
+    params: dict[str, Scalar] = {"batch_size": 4, "real_data": True, "threads": 1}
+    place = Location(name="disk", path=str(tmp_path))
+    found = _counted(run_cell("counts.torch_cnn.lenet", params, python=torch_python, locations=[place]))
+    assert found["file_count"] == 4
+    assert found["read_bytes"] == pytest.approx(4 * 105_500, rel=0.05)
+    assert 60 < found["operation_count"] < 120
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_of_tf_cnn_is_counted(checkout: Path, tensorflow_python: Path) -> None:
+    resources = {"tf_benchmarks": str(checkout)}
+    found = _counted(run_cell("counts.tf_cnn.trivial", python=tensorflow_python, resources=resources))
+    assert 45 < found["operation_count"] < 70, "as the processor's kernels are fused"
+    assert found["read_bytes"] < 1000
+
+
+def test_a_step_of_keras_is_counted(tensorflow_python: Path) -> None:
+    found = _counted(run_cell("counts.keras_cnn.trivial", python=tensorflow_python))
+    assert 50 < found["operation_count"] < 80, "as the processor's kernels are fused"
+    assert found["read_bytes"] < 1000
