@@ -153,13 +153,15 @@ def _device_flags(device: str) -> dict[str, Scalar]:
 def _import_tensorflow() -> tuple[Any, float]:
     """Import TensorFlow the way upstream needs it and return it with the seconds that its import took.
 
-    Upstream is written for Keras 2: from TensorFlow 2.16 on that is tf_keras, asked for before the import. Up to 2.10
-    the module variable_v1, from which upstream takes one class, does not exist: it gets an alias.
+    Upstream is written for Keras 2: from TensorFlow 2.16 on that is tf_keras, asked for before the import (2.15, too,
+    looks for it then, and needs none). Up to 2.10 the module variable_v1, from which upstream takes one class, does not
+    exist: it gets an alias.
     """
     if find_spec("tensorflow") is None:
         msg = "This stack has no TensorFlow. Run the task on a stack that has it."
         raise Unavailable(msg)
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    if find_spec("tf_keras") is not None:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
     started = time.perf_counter()
     tensorflow = importlib.import_module("tensorflow")
     seconds = time.perf_counter() - started
