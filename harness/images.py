@@ -21,8 +21,17 @@ _CHUNK = 1 << 20
 
 
 def base_image(stack: Stack, environ: Mapping[str, str]) -> str:
-    """Return the image to build on: `OVERHEAD_MATRIX_BASE`, else the official slim image of the stack's Python."""
-    return environ.get(BASE_VARIABLE) or f"python:{stack.python}-slim-bookworm"
+    """Return the image to build on: the official slim image of the stack's Python unless a variable names another.
+
+    `OVERHEAD_MATRIX_BASE_3_10` does so for the stacks of that Python, `OVERHEAD_MATRIX_BASE` for all others.
+    """
+    named = environ.get(base_variable(stack)) or environ.get(BASE_VARIABLE)
+    return named or f"python:{stack.python}-slim-bookworm"
+
+
+def base_variable(stack: Stack) -> str:
+    """Return the variable that names the base image of the stack's Python alone."""
+    return f"{BASE_VARIABLE}_{stack.python.replace('.', '_')}"
 
 
 def dockerfile(stack: Stack) -> Path:

@@ -119,6 +119,7 @@ def environment(stack: Stack, progress: Callable[[str], None]) -> Path:
         return interpreter(stack) or interpreters.base()
     folder = _environment_folder(stack)
     if not _installed(folder):
+        _python(stack, progress)  # before the wheels: without one gigabytes would be fetched in vain
         wheels = wheelhouse(stack, progress)
         with _told(stack), _alone(folder, stack, progress):
             if not _installed(folder):
@@ -213,8 +214,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _python(stack: Stack, progress: Callable[[str], None]) -> Path:
+    return interpreter(stack) or packages.install_python(stack.name, stack.python, progress)
+
+
 def _install(stack: Stack, requirements: Path, wheels: Path, folder: Path, progress: Callable[[str], None]) -> None:
-    python = interpreter(stack) or packages.install_python(stack.name, stack.python, progress)
+    python = _python(stack, progress)
     progress(f"{stack.name}: installing an environment with {python}")
     shutil.rmtree(folder, ignore_errors=True)
     packages.create_environment(stack.name, python, folder)

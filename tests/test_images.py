@@ -16,7 +16,9 @@ from docker.errors import DockerException
 
 from harness import images
 from harness.errors import StackError
-from harness.stacks import Stack
+from harness.matrix.load import load
+from harness.matrix.model import StackConfig
+from harness.stacks import Stack, resolve
 from tests.wheels import FILE, build_wheel, write_lock
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +45,24 @@ def test_base_image(stack: Stack) -> None:
     assert images.base_image(stack, {}) == "python:3.11-slim-bookworm"
     assert images.base_image(stack, {"OVERHEAD_MATRIX_BASE": "mirror/python:3.11"}) == "mirror/python:3.11"
     assert images.base_image(stack, {"OVERHEAD_MATRIX_BASE": ""}) == "python:3.11-slim-bookworm"
+    older = dataclasses.replace(stack, python="3.10")
+    both = {"OVERHEAD_MATRIX_BASE": "mirror/python:3.11", "OVERHEAD_MATRIX_BASE_3_10": "mirror/python:3.10"}
+    assert [images.base_image(each, both) for each in (stack, older)] == ["mirror/python:3.11", "mirror/python:3.10"]
+
+
+LOCKED = {name: each for name, each in load(ROOT / "matrix.yaml").stacks.items() if each.requirements}
+
+
+@pytest.mark.parametrize(("name", "config"), LOCKED.items(), ids=LOCKED)
+def test_a_stack_is_locked_for_the_python_of_its_image(name: str, config: StackConfig) -> None:
+    locks = [resolve(name, config, root=ROOT, gpu=gpu) for gpu in (True, False)]
+    for each in locks:
+        assert each.requirements
+        assert f"--python-version {each.python}\n" in each.requirements.with_suffix(".in").read_text(encoding="utf-8")
+        text = images.dockerfile(each).read_text(encoding="utf-8")
+        assert f"ARG BASE=python:{each.python}-slim" in text
+        assert f"ARG PYTHON_VERSION={each.python}\n" in text
+    assert {each.image_folder for each in locks} == {ROOT / "images" / name}
 
 
 def test_tag_names_stack_and_variant(stack: Stack) -> None:

@@ -65,7 +65,7 @@ def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
     """Return the task's parameters: the defaults, overridden by the specification.
 
     Raises an error that names the parameter if the task does not declare it, its default has another type, or the value
-    is beyond its limits.
+    is beyond its limits, or if parameters don't go together.
     """
     for name, value in spec.params.items():
         if name not in task.params:
@@ -80,7 +80,11 @@ def fill_in(task: Task, spec: CellSpec) -> Mapping[str, Scalar]:
         if expected:
             msg = f"{spec.entry}: parameter {name}: {expected}, not {value!r}"
             raise _WrongSpecError(msg)
-    return {**task.params, **spec.params}
+    params = {**task.params, **spec.params}
+    conflict = task.conflict(params)
+    if conflict:
+        raise _WrongSpecError(f"{spec.entry}: {conflict}")
+    return params
 
 
 def _check_device(task: Task, spec: CellSpec) -> None:

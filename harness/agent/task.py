@@ -31,6 +31,10 @@ class Unavailable(Exception):  # noqa: N818 - an outcome, not an error
     """This host lacks what the task needs; the text says what and how to get it."""
 
 
+def _no_conflict(_params: Mapping[str, Scalar]) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a task measured. `limited` carries a reason that gives the limit."""
@@ -73,7 +77,8 @@ class Task:
 
     A parameter's type is that of its default; an int parameter may be written with a unit of bytes (`4KiB`). A number
     lies within `limits`, least and greatest. One without limits there is 1 at least, or above 0 if it is no whole
-    number; it may be 0 where its default is, or where it counts what comes before the measurement (WARM_UP).
+    number; it may be 0 where its default is, or where it counts what comes before the measurement (WARM_UP). A text is
+    one of its `choices`, any if it has none there.
     """
 
     summary: str
@@ -84,11 +89,16 @@ class Task:
     resources: tuple[str, ...] = ()  # names of `CellSpec.resources` without which it is unavailable
     seconds: float = 5.0  # a rough expectation of one invocation with its defaults on 2 CPU cores, for the plan
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    conflict: Callable[[Mapping[str, Scalar]], str] = _no_conflict  # what of all parameters doesn't go together, or ''
     work: tuple[str, ...] = ()  # names of parameters, numbers, that the time is proportional to
 
     def refusal(self, name: str, value: Scalar) -> str:
         """Return what is expected of a parameter in place of `value`, which is of its type; empty if it will do."""
-        if isinstance(value, (bool, str)):
+        if isinstance(value, str):
+            choices = self.choices.get(name, (value,))
+            return "" if value in choices else f"one of {', '.join(choices)} is expected"
+        if isinstance(value, bool):
             return ""
         if name in self.limits:
             low, high = self.limits[name]

@@ -66,6 +66,9 @@ def _complete_sets(document: Document, entry: str, sets: Sequence[Params]) -> li
         loc = ("tasks", entry, index)
         _check_params(document, loc, params, task)
         everything = complete(params, task.params)
+        conflict = task.conflict(everything)
+        if conflict:
+            raise document.error(loc, conflict)
         if everything in completed:
             raise document.error(loc, f"the same parameters as in set {completed.index(everything) + 1}; remove one")
         completed.append(everything)

@@ -150,7 +150,8 @@ def _check_python(api: APIClient, stack: Stack, base: str, labels: Mapping[str, 
         return
     version = run_in(api, base, ["python3", "-I", "-c", VERSION_CODE], labels)
     if version != stack.python:
-        remedy = f"Set OVERHEAD_MATRIX_BASE to an image with Python {stack.python}, or lock the stack for {version}."
+        variable = images.base_variable(stack)
+        remedy = f"Set {variable} to an image with Python {stack.python}, or lock the stack for {version}."
         raise PlatformError(
             f"base image {base} has Python {version}, stack {stack.name} is locked for {stack.python}", remedy
         )

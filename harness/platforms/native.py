@@ -34,6 +34,12 @@ BASICS_OF_WINDOWS = (
     "LOCALAPPDATA", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)", "NUMBER_OF_PROCESSORS",
     "PROCESSOR_ARCHITECTURE",
 )  # fmt: skip
+# The variable that has a loader look into more folders, and where wheels of NVIDIA's put the libraries of CUDA.
+LIBRARIES = (
+    ("PATH", "Lib/site-packages/nvidia/*/bin")
+    if os.name == "nt"
+    else ("LD_LIBRARY_PATH", "lib/python3.*/site-packages/nvidia/*/lib")
+)
 KEPT = frozenset((*BASICS, *BASICS_OF_WINDOWS, *GPU_CHOICE))
 SUPPORTED = {"linux": "Linux", "windows": "Windows"}
 
@@ -170,7 +176,7 @@ def environment(environ: Mapping[str, str], stack: Stack, interpreter: Path) -> 
     """
     if stack.variant == "installed":
         return dict(environ)
-    libraries = interpreter.parent.parent.glob("lib/python3.*/site-packages/nvidia/*/lib")
+    libraries = interpreter.parent.parent.glob(LIBRARIES[1])
     return locked_environment(environ, stack, sorted(map(str, libraries)) if stack.variant == "cuda" else ())
 
 
@@ -179,8 +185,9 @@ def locked_environment(environ: Mapping[str, str], stack: Stack, libraries: Sequ
     kept = {name: value for name, value in environ.items() if name in KEPT or name.startswith("LC_")}
     if stack.framework == "tensorflow" and libraries:
         # TensorFlow does not look for the CUDA libraries of its own wheels.
-        before = [kept["LD_LIBRARY_PATH"]] if kept.get("LD_LIBRARY_PATH") else []
-        kept["LD_LIBRARY_PATH"] = ":".join([*libraries, *before])
+        variable = LIBRARIES[0]
+        before = [kept[variable]] if kept.get(variable) else []
+        kept[variable] = os.pathsep.join([*libraries, *before])
     return kept
 
 

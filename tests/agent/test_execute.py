@@ -103,6 +103,7 @@ def test_a_sample_that_is_not_finite_fails_the_cell(make_spec: MakeSpec, value: 
         ({"samples": True}, "fake.good: parameter samples: int is expected, not True"),
         ({"value": "4KiB"}, "fake.good: parameter value: float is expected, not '4KiB'"),
         ({"samples": 0}, "fake.good: parameter samples: a number at least 1 is expected, not 0"),
+        ({"samples": 7, "value": 7}, "fake.good: samples 7 and value 7 don't go together"),
     ],
 )
 def test_wrong_parameters_fail_with_what_is_right(make_spec: MakeSpec, params: dict[str, object], reason: str) -> None:

@@ -76,6 +76,12 @@ def test_a_number_has_limits(name: str, good: float, bad: float, expected: str) 
     assert task.refusal(name, bad) == expected
 
 
+def test_a_text_is_one_of_its_choices() -> None:
+    task = Task(summary="", run=_run, params={"mode": "fast"}, choices={"mode": ("fast", "slow")})
+    assert task.refusal("mode", "slow") == ""
+    assert task.refusal("mode", "") == "one of fast, slow is expected"
+
+
 def test_texts_and_truth_values_have_none() -> None:
     task = Task(summary="", run=_run, params={"mode": "fast", "warm": True})
     assert (task.refusal("mode", ""), task.refusal("warm", False)) == ("", "")

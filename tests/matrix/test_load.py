@@ -240,6 +240,29 @@ MISTAKES = [
             "and '-', up to 64, found 'a/b'"
         ),
     ),
+    (
+        "fakework.mnist:",
+        "tf_cnn.resnet50: {variable_update: ▸horovod}",
+        (
+            "tasks.tf_cnn.resnet50.variable_update: one of parameter_server, replicated, independent is expected, "
+            "found 'horovod'"
+        ),
+    ),
+    (
+        "fakework.mnist:",
+        "tf_cnn.resnet50: {▸num_gpu: 2}",
+        "tasks.tf_cnn.resnet50.num_gpu: unknown parameter; did you mean num_gpus? allowed: batch_size, num_batches,",
+    ),
+    (
+        "fakework.mnist:",
+        "tf_cnn.resnet50: ▸{data_name: cifar10}",
+        "tasks.tf_cnn.resnet50: tf_cnn resnet50 is not made for data_name cifar10. Set data_name to imagenet.",
+    ),
+    (
+        "fakework.mnist:",
+        "tf_cnn.resnet50: [{}, ▸{real_data: true, data_dir: /data}]",
+        "tasks.tf_cnn.resnet50[1]: real_data makes a data set and data_dir names one. Set one of the two.",
+    ),
     ("fakework.mnist:", "fakework.mnist: ▸[]", "tasks.fakework.mnist: at least one entry is expected"),
     ("fakework.mnist:", "fakework.mnist: ▸text", "tasks.fakework.mnist: a list is expected, found 'text'"),
     ("{min: 5, max: 12}", "▸{min: 13, max: 12}", "profiles.quick.blocks: min 13 is above max 12; swap them"),

@@ -220,6 +220,15 @@ def test_environments(tmp_path: Path) -> None:
     assert environment(ENVIRON, replace(tensorflow, variant="cpu"), interpreter) == clean
 
 
+def test_the_cuda_libraries_of_a_stack_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.platforms.native.LIBRARIES", ("PATH", "Lib/site-packages/nvidia/*/bin"))
+    stack = replace(driver_stack(tmp_path), framework="tensorflow", variant="cuda")
+    library = tmp_path / "env" / "Lib" / "site-packages" / "nvidia" / "cudnn" / "bin"
+    library.mkdir(parents=True)
+    kept = environment(ENVIRON, stack, tmp_path / "env" / "Scripts" / "python.exe")
+    assert kept["PATH"] == os.pathsep.join([str(library), "/bin"])
+
+
 @pytest.mark.parametrize(
     ("file", "text", "note"),
     [

@@ -9,6 +9,7 @@ import time
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ PARAMS: Mapping[str, Scalar] = {
     "batch_size": 32,
     "num_batches": 20,
     "num_warmup_batches": 5,
+    "num_gpus": 1,  # the first so many; each has batch_size images
     "variable_update": "parameter_server",
     "use_fp16": False,
     "xla": False,
@@ -36,6 +38,8 @@ PARAMS: Mapping[str, Scalar] = {
     "init_learning_rate": 0.0,
     **tf_cnn_data.PARAMS,
 }
+VARIABLE_UPDATES = ("parameter_server", "replicated", "independent")
+"""Those of one process; the others are for several hosts, or want Horovod."""
 OWN_DEFAULT = ("num_intra_threads", "num_inter_threads", "init_learning_rate")
 
 # On synthetic images (mean 127) the loss of these explodes at their own learning rate, most within a few steps, and a
@@ -131,11 +135,14 @@ def train(context: Context, on_step: OnStep) -> Trained:
     flags = command_flags(model, context.spec.device, context.params)
     tf_cnn_data.check(context)
     checkout = Path(context.spec.resources["tf_benchmarks"])
-    tensorflow, import_seconds = _import_tensorflow()
+    tensorflow, import_seconds = import_tensorflow()
     versions = _versions(tensorflow, checkout)
-    if context.spec.device != "cpu" and not tensorflow.config.list_physical_devices("GPU"):
-        reason = "TensorFlow lists no GPU: its CUDA libraries or the driver are not visible here."
-        return Trained(versions=versions, failure=reason)
+    if context.spec.device != "cpu":
+        visible = len(tensorflow.config.list_physical_devices("GPU"))
+        if not visible:
+            reason = "TensorFlow lists no GPU: its CUDA libraries or the driver are not visible here."
+            return Trained(versions=versions, failure=reason)
+        _check_gpus(context.integer("num_gpus"), visible)
     try:
         with tf_cnn_data.prepared(context, tensorflow) as data:
             versions.update(data.versions)
@@ -150,36 +157,56 @@ def command_flags(model: str, device: str, params: Mapping[str, Scalar]) -> list
     if model in BROKEN:
         msg = f"tf_cnn {model} {BROKEN[model]}. Choose another model."
         raise Unsupported(msg)
-    data_name = str(params["data_name"])
-    if model not in DATA.get(data_name, {}):
-        data_sets = " or ".join(name for name, models in DATA.items() if model in models)
-        msg = f"tf_cnn {model} is not made for data_name {data_name}. Set data_name to {data_sets}."
-        raise Unsupported(msg)
+    if problem := conflict(model, params):
+        raise Unsupported(problem)
     named = {name: value for name, value in params.items() if name not in tf_cnn_data.PARAMS}
     given = {name: value for name, value in named.items() if not (name in OWN_DEFAULT and value == 0)}
-    flags = {"model": model, **_device_flags(device), **given}
+    flags = {"model": model, **_device_flags(device, params), **given}
     return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
 
 
-def _device_flags(device: str) -> dict[str, Scalar]:
+def conflict(model: str, params: Mapping[str, Scalar]) -> str:
+    """Return which parameters upstream does not take together and what to do, empty if it takes them."""
+    data_name = str(params["data_name"])
+    if model not in BROKEN and model not in DATA.get(data_name, {}):
+        data_sets = " or ".join(name for name, models in DATA.items() if model in models)
+        return f"tf_cnn {model} is not made for data_name {data_name}. Set data_name to {data_sets}."
+    return tf_cnn_data.conflict(params)
+
+
+def _check_gpus(wanted: int, visible: int) -> None:
+    if wanted > visible:
+        msg = f"num_gpus is {wanted}, and TensorFlow lists {visible} GPU here. Lower it, or add GPUs to the platform."
+        raise Unavailable(msg)
+
+
+def _device_flags(device: str, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    if device == "cpu" and params["num_gpus"] != 1:
+        msg = f"tf_cnn: num_gpus {params['num_gpus']} counts GPUs and this cell has none. Set it to 1 here."
+        raise Unsupported(msg)
+    if device == "cpu" and params["xla"]:
+        msg = "tf_cnn: upstream's xla compiles for GPUs only and changes nothing on a CPU. Leave it out here."
+        raise Unsupported(msg)
     if device == "cpu":
         return {"device": "cpu", "data_format": "NHWC", "local_parameter_device": "cpu"}
     if device == "cuda:0":
-        return {"device": "gpu", "data_format": "NCHW", "local_parameter_device": "gpu", "num_gpus": 1}
+        return {"device": "gpu", "data_format": "NCHW", "local_parameter_device": "gpu"}
     msg = f"tf_cnn runs on cpu and cuda:0, not on {device}. Make the GPU the first by CUDA_VISIBLE_DEVICES."
     raise Unsupported(msg)
 
 
-def _import_tensorflow() -> tuple[Any, float]:
+def import_tensorflow() -> tuple[Any, float]:
     """Import TensorFlow the way upstream needs it and return it with the seconds that its import took.
 
-    Upstream is written for Keras 2: from TensorFlow 2.16 on that is tf_keras, asked for before the import. Up to 2.10
-    the module variable_v1, from which upstream takes one class, does not exist: it gets an alias.
+    Upstream is written for Keras 2: from TensorFlow 2.16 on that is tf_keras, asked for before the import (2.15, too,
+    looks for it then, and needs none). Up to 2.10 the module variable_v1, from which upstream takes one class, does not
+    exist: it gets an alias.
     """
     if find_spec("tensorflow") is None:
         msg = "This stack has no TensorFlow. Run the task on a stack that has it."
         raise Unavailable(msg)
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    if find_spec("tf_keras") is not None:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
     started = time.perf_counter()
     tensorflow = importlib.import_module("tensorflow")
     seconds = time.perf_counter() - started
@@ -228,6 +255,8 @@ def _task(model: str) -> Task:
         params={**PARAMS, "data_name": data_name, "init_learning_rate": TAME_RATE if model in DIVERGING else 0.0},
         frameworks=("tensorflow",),
         devices=("cpu", "cuda"),
+        choices={"variable_update": VARIABLE_UPDATES, "data_name": tuple(DATA)},
+        conflict=partial(conflict, model),
         work=("batch_size", "num_batches"),
         resources=("tf_benchmarks",),
         seconds=DATA[data_name].get(model, 1.0),

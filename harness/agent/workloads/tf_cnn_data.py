@@ -12,7 +12,7 @@ from typing import Any
 from harness.agent.datasets.images import TRAINING_SET, ImageSet, tensorflow_encoder
 from harness.agent.datasets.stored import DataSetError, damaged_shard, shards, write_records
 from harness.agent.messages import Scalar
-from harness.agent.task import Context, Unavailable, Unsupported
+from harness.agent.task import Context, Unavailable
 
 # `data_dir` is upstream's flag, a folder inside the platform; `real_data` has the cell make one. Neither: synthetic.
 PARAMS: dict[str, Scalar] = {"data_dir": "", "real_data": False}
@@ -26,15 +26,18 @@ class Data:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
+def conflict(params: Mapping[str, Scalar]) -> str:
+    """Return why these data can't be made, empty if they can."""
+    if params["real_data"] and params["data_dir"]:
+        return "real_data makes a data set and data_dir names one. Set one of the two."
+    if params["real_data"] and params["data_name"] != "imagenet":
+        return "real_data makes TFRecords in ImageNet's layout. Set data_name to imagenet."
+    return ""
+
+
 def check(context: Context) -> None:
-    """Raise Unsupported for data that can't be made, Unavailable without a place for them."""
-    if not context.flag("real_data"):
-        return
-    if context.text("data_dir"):
-        raise Unsupported("tf_cnn: real_data makes a data set and data_dir names one. Set one of the two.")
-    if context.text("data_name") != "imagenet":
-        raise Unsupported("tf_cnn: real_data makes TFRecords in ImageNet's layout. Set data_name to imagenet.")
-    if not context.spec.locations:
+    """Raise Unavailable where data are to be made and there is no place for them."""
+    if context.flag("real_data") and not context.spec.locations:
         raise Unavailable("tf_cnn: the platform offers no location to write the data set to")
 
 

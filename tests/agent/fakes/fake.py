@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import NoReturn
 
-from harness.agent.messages import Metric
+from harness.agent.messages import Metric, Scalar
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 
 
@@ -76,10 +77,14 @@ def run_noise(context: Context) -> Outcome:
     return run_good(context)
 
 
+def conflict(params: Mapping[str, Scalar]) -> str:
+    return "samples 7 and value 7 don't go together" if params["samples"] == params["value"] == 7 else ""
+
+
 GOOD = {"value": 0.5, "samples": 3}
 
 TASKS = {
-    "good": Task(summary="Ends well.", run=run_good, params=GOOD),
+    "good": Task(summary="Ends well.", run=run_good, params=GOOD, conflict=conflict),
     "noise": Task(summary="Prints, then ends well.", run=run_noise, params=GOOD),
     "limited": Task(summary="Works up to a value.", run=run_limited),
     "endless": Task(summary="Gives what is no finite number.", run=run_endless, params={"value": "inf"}),

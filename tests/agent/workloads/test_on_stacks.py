@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +16,11 @@ from harness import sources
 from harness.agent.messages import CellResult, Location, Scalar
 from harness.agent.workloads.tf_cnn_launcher import SCRIPTS, UPSTREAM_COMMIT
 from harness.cache import cache_dir
-from tests.agent.cells import ROOT, run_cell, stack_python
+from tests.agent.cells import LIMIT, ROOT, run_cell, stack_python
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+TENSORFLOW_STACKS = ("tensorflow", "tensorflow-2.15", "tensorflow-2.10")
 
 # Trainable variables, their elements, and multiply-accumulates of a forward pass on one image in upstream's training
 # graph, counted with TensorFlow 2.21.0 and the pinned commit by tf_counts.py.
@@ -109,11 +112,45 @@ def test_the_torch_twins_have_upstreams_counts(checkout: Path, torch_python: Pat
     assert _counts(torch_python, "-c", TORCH_COUNTS) == upstream
 
 
-def test_tf_cnn_runs(checkout: Path, tensorflow_python: Path) -> None:
+# Those of upstream's own tests that pass without a GPU. What the stack needs is imported as the workload does it.
+UPSTREAM_TESTS = ("cnn_util_test", "variable_mgr_util_test", "allreduce_test", "all_reduce_benchmark_test")
+AS_UPSTREAM = """
+import runpy, sys
+from harness.agent.workloads.tf_cnn import import_tensorflow
+import_tensorflow()
+sys.path.insert(0, sys.argv[1])
+sys.argv[:] = [sys.argv[2]]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("stack", TENSORFLOW_STACKS)
+def test_upstreams_own_tests_pass(checkout: Path, stack: str) -> None:
+    python = stack_python(stack)
+    running = {
+        name: subprocess.Popen(
+            [str(python), "-B", "-c", AS_UPSTREAM, str(checkout / SCRIPTS), name],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name in UPSTREAM_TESTS  # one of them mostly sleeps
+    }
+    printed = {name: process.communicate(timeout=LIMIT)[0] for name, process in running.items()}
+    assert {name: process.returncode for name, process in running.items()} == dict.fromkeys(UPSTREAM_TESTS, 0), printed
+    assert all(re.search(r"^Ran [1-9]\d* tests? in .*\n\nOK", said, re.MULTILINE) for said in printed.values()), printed
+
+
+@pytest.mark.parametrize("stack", TENSORFLOW_STACKS)
+def test_tf_cnn_runs(checkout: Path, stack: str) -> None:
     params: dict[str, Scalar] = {"num_batches": 12, "num_warmup_batches": 3}
-    result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
+    python = stack_python(stack)
+    result = run_cell("tf_cnn.trivial", params, python=python, stack=stack, resources={"tf_benchmarks": str(checkout)})
     _assert_sound(result, warmup=3, batches=12, per_step=32)
     assert result.versions["tensorflow/benchmarks"] == UPSTREAM_COMMIT
+    _, dash, version = stack.partition("-")
+    assert not dash or result.versions["tensorflow"].startswith(f"{version}.")
 
 
 def test_a_model_that_diverges_is_sound_at_its_tame_rate(checkout: Path, tensorflow_python: Path) -> None:

@@ -47,6 +47,7 @@ def test_flags_of_a_cpu_cell(make_context: MakeContext) -> None:
         "--batch_size=32",
         "--num_batches=50",
         "--num_warmup_batches=5",
+        "--num_gpus=1",
         "--variable_update=parameter_server",
         "--use_fp16=false",
         "--xla=false",
@@ -60,6 +61,39 @@ def test_flags_of_a_gpu_cell(make_context: MakeContext) -> None:
     context = make_context("tf_cnn.resnet50", device="cuda:0")
     made = set(tf_cnn.command_flags("resnet50", "cuda:0", context.params))
     assert made >= {"--device=gpu", "--data_format=NCHW", "--local_parameter_device=gpu", "--num_gpus=1"}
+
+
+def test_several_gpus_are_the_first_so_many(make_context: MakeContext) -> None:
+    context = make_context("tf_cnn.trivial", device="cuda:0", params={"num_gpus": 2, "variable_update": "replicated"})
+    made = set(tf_cnn.command_flags("trivial", "cuda:0", context.params))
+    assert made >= {"--num_gpus=2", "--variable_update=replicated", "--batch_size=32"}
+
+
+@pytest.mark.parametrize(("params", "words"), [({"num_gpus": 2}, "num_gpus 2 counts GPUs"), ({"xla": True}, "xla")])
+def test_what_needs_a_gpu_is_unsupported_without(
+    make_context: MakeContext, params: dict[str, Scalar], words: str
+) -> None:
+    with pytest.raises(Unsupported, match=words):
+        flags("tf_cnn.trivial", make_context, **params)
+
+
+def test_more_gpus_than_there_are_is_unavailable(
+    fake_tensorflow: Path, tmp_path: Path, make_context: MakeContext
+) -> None:
+    source = fake_tensorflow / "tensorflow" / "__init__.py"
+    source.write_text(source.read_text(encoding="utf-8").replace(": [])", ": ['one'])"), encoding="utf-8")
+    resources = {"tf_benchmarks": str(fake_upstream(tmp_path / "checkout"))}
+    context = make_context("tf_cnn.trivial", device="cuda:0", params={"num_gpus": 2}, resources=resources)
+    with pytest.raises(Unavailable, match="num_gpus is 2, and TensorFlow lists 1 GPU here"):
+        tf_cnn.run(context)
+
+
+@pytest.mark.parametrize("how", ["distributed_replicated", "horovod", "collective_all_reduce", "typo"])
+def test_how_several_hosts_share_variables_is_refused(how: str) -> None:
+    task = tf_cnn.TASKS["trivial"]
+    expected = "one of parameter_server, replicated, independent is expected"
+    assert task.refusal("variable_update", how) == expected
+    assert task.refusal("variable_update", "replicated") == ""
 
 
 def test_a_second_gpu_is_unsupported(make_context: MakeContext) -> None:
@@ -211,6 +245,7 @@ def test_data_that_cannot_be_made(
     make_context: MakeContext, tmp_path: Path, entry: str, params: dict[str, Scalar], words: str
 ) -> None:
     context = make_context(entry, resources={"tf_benchmarks": str(tmp_path)}, params={"real_data": True, **params})
+    assert words in tf_cnn.TASKS[entry.partition(".")[2]].conflict(context.params), "so `plan` refuses it"
     with pytest.raises(Unsupported, match=words):
         tf_cnn.run(context)
 
