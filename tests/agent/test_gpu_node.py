@@ -13,8 +13,10 @@ from harness.agent.cpus import NODES, usable_cpus
 from harness.agent.cuda import open_driver
 from harness.agent.gpu_node import ONLY, SLOTS, Place, beside
 from tests.agent.conftest import Plant
+from tests.agent.systems import not_on_windows
 from tests.agent.trees import tree
 
+pytestmark = not_on_windows("the GPU's node is looked for in sysfs alone")
 CPUS = usable_cpus()
 SLOT = f"{SLOTS}/0000:01:00.0/numa_node"  # of the simulated driver's first device
 TREE = {

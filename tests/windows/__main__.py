@@ -1,51 +1,83 @@
-"""Checks the agent on Windows, as far as Wine goes: `python -m tests.windows [3.10|3.13] [pytest's arguments]`.
+"""Checks the project on Windows, as far as Wine goes: `python -m tests.windows [3.10|3.13] [pytest's arguments]`.
 
-Builds the native helper and the simulated driver for Windows, fetches a real CPython for Windows, runs the agent's
-tests in it and then the smoke profile, whose bundle must say that it comes from a stand-in. With 3.13 it is the tests
-of the controller that starts and ends processes; with arguments it is what they say. Exit status 0 only if all passed;
-a skip that is not foreseen is a failure. Needs the Debian packages wine and wine64 and the Python package ziglang.
+Builds the native helper and the simulated driver for Windows, fetches real CPythons for Windows, and runs there the
+agent's tests on the oldest, and the tests of the controller that starts and ends processes on the newest. Then it runs
+the smoke profile, whose bundle must say that it comes from a stand-in, and merges boots of Linux and Windows into one
+report. With a version it is that Python's tests alone, with arguments what they say (on 3.10, if no version is given).
+Exit status 0 only if all passed; a skip that is not foreseen is a failure. Needs root, the Debian packages wine and
+wine64, and the Python package ziglang.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness import native
 from harness.cache import cache_dir
 from tests.simulated.build import windows_libraries
-from tests.windows import smoke, wine
+from tests.windows import boots, smoke, wine
 from tests.windows.interpreter import RELEASES, interpreter
 from tests.windows.suite import AGENT, CONTROLLER, ROOT, Suite, say
 
 TARGET = "win-amd64"
 AGENT_PYTHON, CONTROLLER_PYTHON = "3.10", "3.13"  # the agent's floor; the controller's is 3.11
 SUITES = {AGENT_PYTHON: AGENT, CONTROLLER_PYTHON: CONTROLLER}
+Tests = dict[str, Sequence[str]]  # Python's version → pytest's arguments
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tests; return the exit status."""
-    version, rest = (
-        (arguments[0], arguments[1:]) if arguments and arguments[0] in RELEASES else (AGENT_PYTHON, arguments)
-    )
+    tests = chosen(arguments)
+    began = time.monotonic()
+
+    def step(name: str) -> None:
+        say(f"== {name} ({time.monotonic() - began:.0f} s)")
+
+    step("native helper, simulated driver, interpreters")
     if not native.is_current(TARGET):
         native.build([TARGET])
     driver = windows_libraries()
-    python = interpreter(version, cache_dir() / "wine")
+    pythons = [interpreter(version, cache_dir() / "wine") for version in tests]
     drives = {"R": ROOT, "K": cache_dir(), "T": Path(tempfile.gettempdir())}
     with (
         tempfile.TemporaryDirectory(prefix="overhead-matrix-wine-") as folder,
         wine.running(Path(folder, "prefix"), drives) as running,
     ):
-        suite = Suite(wine=running, python=python, driver=driver)
-        suite.install_driver()
-        status = suite.run(rest or SUITES[version], Path(folder, "tests.log"))
-        wrong = [] if rest or version != AGENT_PYTHON else smoke.check(suite, Path(folder, "results"))
+        suites = [Suite(wine=running, python=python, driver=driver) for python in pythons]
+        suites[0].install_driver()
+        wrong = list(checked(suites, tests, Path(folder), step, whole=not arguments))
+    step("all passed" if not wrong else "failed")
     for problem in wrong:
-        say(f"smoke: {problem}")
-    return status or int(bool(wrong))
+        say(problem)
+    return int(bool(wrong))
+
+
+def checked(
+    suites: Sequence[Suite], tests: Tests, folder: Path, step: Callable[[str], None], *, whole: bool
+) -> Iterator[str]:
+    """Run the tests of each Python, and the rest if it is the `whole`; yield what is wrong."""
+    for suite in suites:
+        version = suite.python.release.short
+        step(f"tests on Python {version}")
+        if suite.run(tests[version], folder / f"{version}.log"):
+            yield f"tests on Python {version} failed"
+    for name, check in (("smoke", smoke.check), ("boots", boots.check)) if whole else ():
+        step(name)
+        (folder / name).mkdir()
+        yield from (f"{name}: {problem}" for problem in check(suites[0], folder / name))
+
+
+def chosen(arguments: Sequence[str]) -> Tests:
+    """Return the tests that the arguments ask for."""
+    if not arguments:
+        return dict(SUITES)
+    if arguments[0] in RELEASES:
+        return {arguments[0]: arguments[1:] or SUITES[arguments[0]]}
+    return {AGENT_PYTHON: arguments}
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Suite:
         """Return the variables of a test process; a skip that nobody foresaw is a failure."""
         return {
             "PYTHONPATH": self.wine.path(ROOT),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": r"C:\bytecode",  # what pip starts, many times, is compiled once
             "OVERHEAD_MATRIX_NO_SKIPS": "1",
             "OVERHEAD_MATRIX_CACHE": r"C:\cache",
             PREBUILT: self.wine.path(self.driver),

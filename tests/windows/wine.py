@@ -23,7 +23,7 @@ SERVERS = (Path("/usr/lib/wine/wineserver"), Path("/usr/bin/wineserver"))
 WINDOWS_10 = ("reg", "add", r"HKCU\Software\Wine", "/v", "Version", "/d", "win10", "/f")
 START = 180.0  # seconds; a fresh prefix takes 5 to 10 on an idle machine
 UNICODE = "C.UTF-8"  # else Wine has no names for files beyond one code page
-BOOT = "7"
+BOOT = 7
 PREFETCH = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters"
 GRAPHICS = r"HKLM\SYSTEM\CurrentControlSet\Control\GraphicsDrivers"
 
@@ -84,6 +84,10 @@ class Wine:
                 return f"{letter}:\\" + str(real.relative_to(folder)).replace("/", "\\")
         raise ValueError(path)
 
+    def boot(self, number: int) -> None:
+        """Have Windows count its boots up to this one: to those who ask, it has been started anew."""
+        self.quietly("reg", "add", PREFETCH, "/v", "BootId", "/t", "REG_DWORD", "/d", str(number), "/f")
+
     def quietly(self, *arguments: str) -> None:
         """Run a program of Wine's own without streams; raise CalledProcessError if it fails."""
         self._call([self.program, *arguments])
@@ -120,7 +124,7 @@ def running(prefix: Path, drives: Mapping[str, Path]) -> Iterator[Wine]:
         wine.quietly("wineboot", "--init")
         wine.quietly(*WINDOWS_10)
         wine.quietly("reg", "add", GRAPHICS, "/v", "HwSchMode", "/t", "REG_DWORD", "/d", "2", "/f")
-        wine.quietly("reg", "add", PREFETCH, "/v", "BootId", "/t", "REG_DWORD", "/d", BOOT, "/f")
+        wine.boot(BOOT)
         _set_drives(wine)
         yield wine
     finally:

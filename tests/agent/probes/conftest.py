@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -99,7 +100,10 @@ def metric(outcome: Outcome, name: str, **dims: Scalar) -> Metric:
 
 @contextmanager
 def favoured() -> Iterator[None]:
-    """Have the kernel prefer this thread and those that it starts, where it may be asked to (root)."""
+    """Have the kernel prefer this thread and those that it starts, where it may be asked to (root on Linux)."""
+    if sys.platform == "win32":
+        yield
+        return
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.agent import pagecache
 from harness.agent.datasets import stored as writers
 from harness.agent.datasets.images import ImageSet
 from harness.agent.datasets.stored import Stored
@@ -18,6 +19,7 @@ from harness.agent.probes.storage_loader import Passes, Way, run_loader
 from harness.agent.probes.storage_loader_torch import _in_short
 from harness.agent.task import Context, Outcome, Unavailable, find
 from tests.agent.probes.conftest import metric
+from tests.agent.systems import not_on_windows
 
 MakeSpec = Callable[..., CellSpec]
 MODULE = "harness.agent.probes.storage_loader_torch"
@@ -83,6 +85,7 @@ def run(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> Callable[..., O
     return run
 
 
+@not_on_windows("it can't drop a file's pages")
 def test_every_way_is_measured_warm_and_cold(run: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = run(tmp_path)
     for source in ("files", "raw"):
@@ -106,6 +109,16 @@ def test_the_start_of_workers_is_told_apart(run: Callable[..., Outcome], tmp_pat
     assert rates.samples[0] <= 4 / (START + 2 * BATCH) < max(rates.samples[1:])
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="needs Windows")
+def test_a_system_that_cannot_drop_pages_measures_warm_passes(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    outcome = run(tmp_path)
+    rates = [each for each in outcome.metrics if each.name == "samples_per_second"]
+    ways = {(each.dims["source"], each.dims["workers"], each.dims["cache"]) for each in rates}
+    assert ways == {(source, workers, "warm") for source in ("files", "raw") for workers in (0, 1, 2)}
+    assert outcome.warnings == (f"location {tmp_path.name} without cold reads: {pagecache.NO_WAY}",)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_pages_stay_only_warm_is_measured(run: Callable[..., Outcome], small_disk: Callable[[int], Path]) -> None:
     disk = small_disk(16 * 1024)  # a tmpfs
     outcome = run(disk)
@@ -120,7 +133,7 @@ def test_a_set_that_is_cut_meanwhile_is_named(run: Callable[..., Outcome], tmp_p
 
     outcome = run(tmp_path, batch=cut)
     assert (outcome.status, outcome.metrics) == ("failed", ())
-    assert "files/000001.jpg has 5 of its 5000 bytes" in outcome.reason
+    assert f"{Path('files', '000001.jpg')} has 5 of its 5000 bytes" in outcome.reason
 
 
 def test_a_loader_that_loses_images_fails(run: Callable[..., Outcome], tmp_path: Path) -> None:
