@@ -7,7 +7,7 @@ and never runs in a measured invocation. Each metric is one of `harness.agent.st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from harness.agent.step_counts import PREFIX
