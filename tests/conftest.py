@@ -26,7 +26,12 @@ UNAVOIDABLE = re.compile(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes."""
+    """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes.
+
+    Where two processes share the tests, one has those of the platforms, which wait for guests and hosts.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("platforms" if "platforms" in item.path.parts else "others"))
     costs = ("browser", "docker", "stack", "slow")
     items.sort(
         key=lambda item: max(
