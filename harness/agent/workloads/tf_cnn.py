@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import sys
 import time
@@ -36,6 +37,7 @@ PARAMS: Mapping[str, Scalar] = {
     "init_learning_rate": 0.0,
     **tf_cnn_data.PARAMS,
 }
+LIMITS = {"init_learning_rate": (0.0, math.inf)}  # whatever the task's own is: 0 gives upstream's back
 OWN_DEFAULT = ("num_intra_threads", "num_inter_threads", "init_learning_rate")
 
 # On synthetic images (mean 127) the loss of these explodes at their own learning rate, most within a few steps, and a
@@ -230,6 +232,7 @@ def _task(model: str) -> Task:
         devices=("cpu", "cuda"),
         work=("batch_size", "num_batches"),
         resources=("tf_benchmarks",),
+        limits=LIMITS,
         seconds=DATA[data_name].get(model, 1.0),
     )
 
