@@ -46,14 +46,10 @@ class Traced:
     def task(self, entry: str, workload: Task) -> Task:
         """Return the declaration of the task that counts: the workload's, but for the time."""
         measured = sum(int(workload.params[name]) for name in ("num_warmup_batches", "num_batches"))
-        return Task(
+        return replace(
+            workload,
             summary=f"What a step of {entry} consists of, counted once in a trace.",
             run=self.count,
-            params=workload.params,
-            frameworks=workload.frameworks,
-            devices=workload.devices,
-            resources=workload.resources,
-            limits=workload.limits,
             work=tuple(name for name in workload.work if name != "num_batches"),
             seconds=STARTING_SECONDS + workload.seconds * (self.warmup + self.steps) / measured,
         )
