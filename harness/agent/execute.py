@@ -19,6 +19,7 @@ from harness.agent.telemetry.recorder import Recorder
 SAMPLED_SECONDS = 2.0  # tasks that are declared to last this long are sampled; the start would cost shorter ones more
 OOM_CLASSES = frozenset({"OutOfMemoryError", "ResourceExhaustedError"})  # of torch and of TensorFlow
 OOM_WORDS = ("CUDA out of memory", "DefaultCPUAllocator: can't allocate memory")  # torch, in a RuntimeError
+TENSORFLOW_OOM = "OOM when allocating"
 OOM_TEXT = 300  # characters: frameworks add pages of advice
 
 Progress = Callable[[int, int, str], None]
@@ -133,7 +134,7 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
             return "unavailable", text or "the task does not say what is missing"
         case _ if _ran_out_of_memory(error):
             advice = "" if isinstance(error, MemoryError) else ": lower the batch, or give the platform more memory"
-            return "oom", f"{text[:OOM_TEXT] or 'the process ran out of memory'}{advice}"
+            return "oom", f"{_without_graph(text)[:OOM_TEXT] or 'the process ran out of memory'}{advice}"
         case KeyboardInterrupt():
             return "interrupted", "stopped by a signal before it was done"
         case _WrongSpecError():
@@ -148,6 +149,12 @@ def _ran_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ in OOM_CLASSES:
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in OOM_WORDS)
+
+
+def _without_graph(text: str) -> str:
+    """Return what TensorFlow says of memory without where the graph was made, which comes first, and without hints."""
+    _, said, rest = text.partition(TENSORFLOW_OOM)
+    return said + rest.partition(" Hint: ")[0] if said else text
 
 
 def _log_traceback(error: BaseException) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness.agent.messages import CellResult
+from harness.agent.step_counts import PREFIX
 from harness.analysis.boots import boot_warnings, boots
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
@@ -59,10 +60,11 @@ def analyse(bundle: Bundle) -> Analysis:
 
 
 def distributions(table: pd.DataFrame) -> tuple[Distribution, ...]:
-    """Return the medians of every quantity on every arm, in block order."""
+    """Return the medians of every quantity on every arm, in block order; what was counted once has no distribution."""
     keys = ["platform", *Quantity._fields]
     found = []
-    for key, group in table.sort_values("block").groupby(keys, observed=True, sort=True):
+    repeated = table[~table["task"].astype(str).str.startswith(PREFIX)]
+    for key, group in repeated.sort_values("block").groupby(keys, observed=True, sort=True):
         platform, *fields = map(str, key)
         quantity = Quantity(*fields)  # type: ignore[arg-type]  # `better` was checked when the bundle was read
         found.append(

@@ -15,7 +15,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.agent.messages import CellResult, Metric
-from harness.agent.step_counts import PREFIX
 from harness.analysis import warmup
 from harness.analysis.exclusions import counts
 from harness.results.bundle import Bundle
@@ -40,8 +39,6 @@ def dims_of(text: str) -> dict[str, Any]:
 
 def frame(bundles: Iterable[Bundle]) -> pd.DataFrame:
     """Return one row a sample of every invocation that counts, `SAMPLE_COLUMNS` its columns.
-
-    What a step consists of (`harness.agent.step_counts`) was not measured and is not among them.
 
     `platform` is the arm's name (`native@2`), `dims` the text of `dims_text`, `index` counts from 0 in the order
     measured, `warmup` says whether the sample is warm-up, as the task says or as `harness.analysis.warmup` finds,
@@ -90,7 +87,7 @@ def _framed(results: Iterable[tuple[str, str, CellResult]]) -> pd.DataFrame:
     heads: list[tuple[object, ...]] = []
     metrics: list[Metric] = []
     for run, boot, result in results:
-        if counts(result) and not result.task.startswith(PREFIX):
+        if counts(result):
             heads.extend(_head(run, boot, result, metric) for metric in result.metrics)
             metrics.extend(result.metrics)
     return _expanded(pd.DataFrame(heads, columns=list(SERIES_COLUMNS)), metrics)

@@ -86,6 +86,23 @@ def test_a_framework_without_memory_is_oom(error: Exception) -> None:
     assert reason.endswith(": lower the batch, or give the platform more memory")
 
 
+def test_a_graph_without_memory_says_so_first() -> None:
+    """As TensorFlow 2.21 says it of a session's graph: a traceback, then the matter, then hints."""
+    said = (
+        "Graph execution error:\n\nDetected at node 'tower_0/v/inputs' defined at (most recent call last):\n"
+        + '  File "/opt/stack/lib/python3.11/site-packages/somewhere.py", line 198, in run\n' * 9
+        + "OOM when allocating tensor with shape[10000000,227,227,3] and type float on CPU:0 by allocator mklcpu\n"
+        "Hint: If you want to see a list of allocated tensors when OOM happens, add a flag.\n"
+    )
+    status, reason = _verdict(type("ResourceExhaustedError", (Exception,), {})(said))
+    matter, _, advice = reason.rpartition(": ")
+    assert (status, advice) == ("oom", "lower the batch, or give the platform more memory")
+    assert (
+        matter
+        == "OOM when allocating tensor with shape[10000000,227,227,3] and type float on CPU:0 by allocator mklcpu"
+    )
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_a_sample_that_is_not_finite_fails_the_cell(make_spec: MakeSpec, value: str) -> None:
     result = run(make_spec("fake.endless", params={"value": value}))

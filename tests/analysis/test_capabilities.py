@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.agent.messages import Status
+from harness.agent.messages import CellResult, Status
 from harness.analysis.capabilities import capabilities
 from harness.results.bundle import Bundle, read
 from tests.synthetic import BANDWIDTH, write_bundle
@@ -40,6 +40,20 @@ def test_a_cell_that_failed_now_and_then_says_how_often(bundle: Bundle) -> None:
         return replace(bundle, invocations=tuple(changed))
 
     assert ("docker", "driver/memory.bandwidth", "timeout", "no luck (1 of 3 invocations)") in rows(fail("timeout", 2))
+
+
+def test_what_was_out_of_memory_says_the_largest_batch_that_ran(bundle: Bundle) -> None:
+    def with_batch(result: CellResult) -> CellResult:
+        """Blocks 1 to 3 stand for tasks of batch 32, 64 and 128; the last is too much for the container."""
+        size = 16 << result.block
+        told = replace(result, task=f"torch_cnn.vgg16[batch_size={size}]", params={"batch_size": size})
+        too_much = size == 128 and result.platform == "docker"
+        return replace(told, status="oom", reason="no memory", metrics=()) if too_much else told
+
+    measured = [with_batch(result) for result in bundle.invocations if result.task == BANDWIDTH.name]
+    (row,) = [each for each in capabilities(replace(bundle, invocations=tuple(measured))) if each.status == "oom"]
+    assert (row.platform, row.what, row.value) == ("docker", "driver/torch_cnn.vgg16[batch_size=128]", 64)
+    assert row.reason == "no memory; batch_size 64 is the largest that ran"
 
 
 def test_both_arms_of_the_baseline_share_a_row(bundle: Bundle) -> None:

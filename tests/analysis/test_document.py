@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -21,7 +21,7 @@ from harness.analysis.document import (
 )
 from harness.analysis.model import Capability, Claim, Comparison, Distribution
 from harness.results.bundle import read
-from tests.synthetic import BANDWIDTH, TASKS, TRAINING, SyntheticTask, write_bundle
+from tests.synthetic import BANDWIDTH, TASKS, TRAINING, SyntheticMetric, SyntheticTask, write_bundle
 
 
 def document(folder: Path, **options: object) -> Document:
@@ -130,3 +130,20 @@ def test_a_run_in_which_nothing_was_measured(tmp_path: Path) -> None:
     bundle = read(folder)
     found = report_json(analyse(bundle), bundle)
     assert (found["comparisons"], found["distributions"], found["run"]["samples"]) == ([], [], 0)
+
+
+def test_what_a_step_consists_of_is_in_the_bundle_and_compared_with_nothing(tmp_path: Path) -> None:
+    """Counted on the baseline alone, and 0 is a count: no ratio, no distribution, no warning, nothing unmatched."""
+    counts = (SyntheticMetric(name="operation_count", value=54.0), SyntheticMetric(name="sync_count", value=0.0))
+    counting = SyntheticTask(name="counts.tf_cnn.trivial", stack="tensorflow", metrics=counts)
+    bundle = read(write_bundle(tmp_path / "run", tasks=(TRAINING, counting), blocks=2, samples=2))
+    once = [
+        result
+        for result in bundle.invocations
+        if result.task != counting.name or (result.platform, result.block) == ("native", 1)
+    ]
+    found = report_json(analyse(replace(bundle, invocations=tuple(once))), bundle)
+    without = [result for result in once if result.task != counting.name]
+    plain = report_json(analyse(replace(bundle, invocations=tuple(without))), bundle)
+    assert len(once) == len(without) + 1
+    assert found == plain

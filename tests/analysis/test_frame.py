@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.agent.step_counts import per_step
 from harness.analysis.frame import SAMPLE_COLUMNS, dims_of, frame, frame_of, medians, unsteady
 from harness.results.bundle import Bundle, read
 from tests.synthetic import SMALL_FILES, WARMUP, write_bundle
@@ -54,12 +53,6 @@ def test_only_what_was_measured_counts(bundle: Bundle, status: str, counts: bool
     measured = next(result for result in bundle.invocations if result.metrics)
     result = replace(measured, status=status, reason="because")  # type: ignore[arg-type]  # one of the statuses
     assert bool(len(frame_of([result]))) is counts
-
-
-def test_what_a_step_consists_of_was_not_measured(bundle: Bundle) -> None:
-    measured = next(result for result in bundle.invocations if result.metrics)
-    counted = replace(measured, task="counts.torch_cnn.trivial", metrics=(per_step("operation_count", 54.0),))
-    assert len(frame_of([measured, counted])) == len(frame_of([measured]))
 
 
 def test_an_invocation_without_steady_samples_has_no_median(bundle: Bundle) -> None:

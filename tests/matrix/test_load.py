@@ -192,6 +192,16 @@ MISTAKES = [
     ),
     (
         "  fakeprobe.plain:",
+        "  ▸tf_cnn.inceptoin3:",
+        "tasks.tf_cnn.inceptoin3: no such probe or workload; did you mean tf_cnn.inception3?",
+    ),
+    (
+        "  fakeprobe.plain:",
+        "  tf_cnn.trivial: {▸batchsize: 4}",
+        "tasks.tf_cnn.trivial.batchsize: unknown parameter; did you mean batch_size?",
+    ),
+    (
+        "  fakeprobe.plain:",
         "  ▸contrl.fma:",
         "tasks.contrl.fma: no such probe or workload; did you mean control.fma? allowed: control.",
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from typing import Any
 from harness.agent.datasets import stored as writers
 from harness.agent.datasets.images import CHANNELS, ImageSet, pillow_encoder
 from harness.agent.datasets.stored import Stored
+from harness.agent.datasets.worker_errors import in_short
 from harness.agent.probes.storage_loader import Passes, Way
 from harness.agent.task import Context, Unavailable
 
@@ -109,7 +109,7 @@ class TorchLoader:
         )
 
         def sizes() -> Iterator[int]:
-            with _in_short():
+            with in_short():
                 for _, labels in loader:
                     yield len(labels)
 
@@ -122,20 +122,6 @@ def loader(context: Context) -> TorchLoader:
         if find_spec(module) is None:
             raise Unavailable(f"stack {context.spec.stack} has no {package}: install it, or run on a stack that has it")
     return TorchLoader(batch_size=context.integer("batch_size"), cuda=context.spec.device != "cpu")
-
-
-@contextmanager
-def _in_short() -> Iterator[None]:
-    """Raise a worker's error with its last line alone: torch hands it on with the worker's traceback as its text."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        *traceback, last = str(error).strip().splitlines() or [""]
-        if not traceback:
-            raise
-        advice = ": give the platform more of it (shm_size)" if "shared memory" in last else ""
-        kind = OSError if isinstance(error, OSError) else RuntimeError
-        raise kind(f"in a DataLoader worker: {last}{advice}") from error
 
 
 def _data_set(source: str, stored: Stored, images: ImageSet) -> JpegFiles | RawPixels:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from harness.agent.messages import Metric
+from harness.agent.messages import Metric, Scalar
 from harness.agent.step_counts import (
     ALLOCATIONS,
     COPIES,
@@ -25,6 +26,8 @@ SYNCHRONIZING = "Synchronize"  # cudaStreamSynchronize, cudaDeviceSynchronize, c
 
 def count_of(call: str) -> str:
     """Return LAUNCHES, ALLOCATIONS or SYNCHRONIZATIONS; '' for any other call."""
+    if not call.startswith("cu"):
+        return ""
     if call.startswith(LAUNCHING):
         return LAUNCHES
     if call.startswith(ALLOCATING) and not call.startswith(PINNING):
@@ -32,19 +35,39 @@ def count_of(call: str) -> str:
     return SYNCHRONIZATIONS if SYNCHRONIZING in call else ""
 
 
-def per_step_on_gpu(calls: Iterable[str], copies: Iterable[tuple[str, int]], steps: int) -> list[Metric]:
-    """Return the counts of a step from the host's calls, and the GPU's copies (direction, bytes), of so many steps.
+class Copy(NamedTuple):
+    """A copy by the GPU; `memory` is the host's, pinned or pageable, '' where it is not told or not the host's."""
 
-    What did not happen is 0.
+    direction: str
+    memory: str
+    size: int  # bytes
+
+
+def host_memory(text: str) -> str:
+    """Return which kind of the host's memory a text names."""
+    return next((kind for kind in ("pinned", "pageable") if kind in text.lower()), "")
+
+
+def per_step_on_gpu(calls: Iterable[str], copies: Iterable[Copy], steps: int) -> list[Metric]:
+    """Return the counts of a step from the host's calls and the GPU's copies, of so many steps.
+
+    What did not happen is 0; copies with the host have the dim `memory` where it is told.
     """
     called = Counter(map(count_of, calls))
-    number: Counter[str] = Counter()
-    size: Counter[str] = Counter()
-    for direction, length in copies:
-        number[direction] += 1
-        size[direction] += length
+    number: Counter[tuple[str, str]] = Counter()
+    size: Counter[tuple[str, str]] = Counter()
+    for copy in copies:
+        number[copy.direction, copy.memory] += 1
+        size[copy.direction, copy.memory] += copy.size
+    seen = {direction for direction, _ in number}
+    paths = sorted(path for path in number if path[0] in DIRECTIONS)
+    paths += [(direction, "") for direction in DIRECTIONS if direction not in seen]
     return [
         *(per_step(name, called[name] / steps) for name in (LAUNCHES, SYNCHRONIZATIONS, ALLOCATIONS)),
-        *(per_step(COPIES, number[way] / steps, direction=way) for way in DIRECTIONS),
-        *(per_step(COPY_BYTES, size[way] / steps, direction=way) for way in DIRECTIONS),
+        *(per_step(COPIES, number[path] / steps, **_dims(*path)) for path in paths),
+        *(per_step(COPY_BYTES, size[path] / steps, **_dims(*path)) for path in paths),
     ]
+
+
+def _dims(direction: str, memory: str) -> dict[str, Scalar]:
+    return {"direction": direction, "memory": memory} if memory else {"direction": direction}

@@ -63,7 +63,8 @@ class Recorder:
         wrong = next((index for index, loss in enumerate(self.losses) if not math.isfinite(loss)), None)
         if wrong is None:
             return ""
-        return f"The loss is {self.losses[wrong]} from step {wrong + 1 - self.warmup} on: the training is not sound."
+        step = f"step {wrong + 1 - self.warmup}" if wrong >= self.warmup else f"warm-up step {wrong + 1}"
+        return f"The loss is {self.losses[wrong]} from {step} on: the training is not sound."
 
 
 def record(recorder: Recorder, timed: Callable[[int], tuple[float, float]]) -> float:

@@ -3,7 +3,7 @@
 The profiler runs between two steps' ends, so every event belongs to a step. Operations are those of a graph, which
 executors name `gradients/MatMul:MatMul` (not those that they take as free: constants, identities), and those that
 Python dispatches one by one (`EagerLocalExecute: Mul`, but for whole functions, whose operations count themselves).
-With a GPU, calls of the CUDA driver count by their names on CUPTI's plane, and copies on the GPU's plane, with the
+With a GPU, calls of the CUDA driver count by their names on the host's planes, and copies on the GPU's plane, with the
 bytes of their `memcpy_details`.
 """
 
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from harness.agent.messages import Metric
 from harness.agent.step_counts import OPERATIONS, per_step
-from harness.agent.workloads.cuda_calls import per_step_on_gpu
+from harness.agent.workloads.cuda_calls import Copy, host_memory, per_step_on_gpu
 
 HOST = "/host:CPU"
-CALLS = "/host:CUPTI"
+CALLS = (HOST, "/host:CUPTI")  # the profiler merges the second into the first when it ends
 GPU = "/device:GPU:"
 COPIED = {"MemcpyH2D": "h2d", "MemcpyD2H": "d2h", "MemcpyD2D": "d2d"}
 
@@ -40,7 +40,7 @@ def counts(events: Sequence[Event], *, steps: int, device: str) -> list[Metric]:
     found = [per_step(OPERATIONS, sum(map(_is_operation, events)) / steps)]
     if device == "cpu":
         return found
-    calls = (event.name for event in events if event.plane == CALLS)
+    calls = (event.name for event in events if event.plane in CALLS)
     return found + per_step_on_gpu(calls, _copies(events), steps)
 
 
@@ -63,8 +63,8 @@ def _is_operation(event: Event) -> bool:
     return event.plane == HOST and bool(_IN_GRAPH.fullmatch(event.name) or _EAGER.fullmatch(event.name))
 
 
-def _copies(events: Iterable[Event]) -> Iterator[tuple[str, int]]:
+def _copies(events: Iterable[Event]) -> Iterator[Copy]:
     for event in events:
         if event.plane.startswith(GPU) and event.name in COPIED:
-            size = _SIZE.search(event.details)
-            yield COPIED[event.name], int(size[1]) if size else 0
+            size = _SIZE.search(event.details)  # of kind_src:pinned kind_dst:device size:602112 dest:0 async:1
+            yield Copy(COPIED[event.name], host_memory(event.details), int(size[1]) if size else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import sys
 import time
@@ -40,6 +41,7 @@ PARAMS: Mapping[str, Scalar] = {
 }
 VARIABLE_UPDATES = ("parameter_server", "replicated", "independent")
 """Those of one process; the others are for several hosts, or want Horovod."""
+LIMITS = {"init_learning_rate": (0.0, math.inf)}  # whatever the task's own is: 0 gives upstream's back
 OWN_DEFAULT = ("num_intra_threads", "num_inter_threads", "init_learning_rate")
 
 # On synthetic images (mean 127) the loss of these explodes at their own learning rate, most within a few steps, and a
@@ -259,6 +261,7 @@ def _task(model: str) -> Task:
         conflict=partial(conflict, model),
         work=("batch_size", "num_batches"),
         resources=("tf_benchmarks",),
+        limits=LIMITS,
         seconds=DATA[data_name].get(model, 1.0),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unsupported
 from harness.agent.workloads import torch_images, torch_steps
@@ -41,7 +42,10 @@ SECONDS: Mapping[str, float] = {
 def run(context: Context) -> Outcome:
     """Train the twin that the task's entry names. Raises Unavailable where the stack has no torch, and as `chosen`."""
     rate = Rate(name="images_per_second", unit="images/s", per_step=context.integer("batch_size"))
-    return torch_steps.run(context, chosen(context), rate)
+    try:
+        return torch_steps.run(context, chosen(context), rate)
+    except DataSetError as error:
+        return Outcome(metrics=(), status="failed", reason=str(error))
 
 
 def chosen(context: Context) -> Prepare:

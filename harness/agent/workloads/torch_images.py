@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from harness.agent.datasets.images import TRAINING_SET, ImageSet, pillow_encoder
 from harness.agent.datasets.stored import DataSetError, Stored, write_files
+from harness.agent.datasets.worker_errors import in_short
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Unavailable, Unsupported
 from harness.agent.workloads.upstream import IMAGENET_CLASSES
@@ -75,7 +76,8 @@ class Loaded:
 
     def images(self) -> Any:  # noqa: ANN401 - a tensor
         """Wait for the next batch and move it to the device."""
-        images, self._labels = next(self._batches)
+        with in_short():
+            images, self._labels = next(self._batches)
         return images.to(self._device, non_blocking=True).to(**self._form)
 
     def labels(self) -> Any:  # noqa: ANN401 - a tensor

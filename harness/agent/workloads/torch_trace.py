@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.agent.messages import Metric
 from harness.agent.step_counts import OPERATIONS, per_step
-from harness.agent.workloads.cuda_calls import per_step_on_gpu
+from harness.agent.workloads.cuda_calls import Copy, host_memory, per_step_on_gpu
 
 STEP = "ProfilerStep#"
 CALLS = ("cuda_runtime", "cuda_driver")  # categories
@@ -92,8 +92,9 @@ def _outermost(spans: Sequence[tuple[float, float]]) -> int:
     return number
 
 
-def _copies(events: Iterable[Event]) -> Iterator[tuple[str, int]]:
+def _copies(events: Iterable[Event]) -> Iterator[Copy]:
     for event in events:
         if event.get("cat") == "gpu_memcpy":
-            direction = next((way for words, way in COPIED.items() if str(event["name"]).startswith(words)), "")
-            yield direction, int(event.get("args", {}).get("bytes", 0))
+            name = str(event["name"])  # Memcpy HtoD (Pageable -> Device)
+            direction = next((way for words, way in COPIED.items() if name.startswith(words)), "")
+            yield Copy(direction, host_memory(name), int(event.get("args", {}).get("bytes", 0)))

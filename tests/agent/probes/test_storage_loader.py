@@ -14,9 +14,9 @@ from harness.agent import pagecache
 from harness.agent.datasets import stored as writers
 from harness.agent.datasets.images import ImageSet
 from harness.agent.datasets.stored import Stored
+from harness.agent.datasets.worker_errors import in_short
 from harness.agent.messages import CellSpec, Location
 from harness.agent.probes.storage_loader import Passes, Way, run_loader
-from harness.agent.probes.storage_loader_torch import _in_short
 from harness.agent.task import Context, Outcome, Unavailable, find
 from tests.agent.probes.conftest import metric
 from tests.agent.systems import not_on_windows
@@ -164,13 +164,13 @@ def test_a_workers_error_is_one_line(kind: type[Exception]) -> None:
     """What torch says where /dev/shm is small, as it was seen."""
     last = "RuntimeError: unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)"
     text = f"Caught it in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File\n{last}\n"
-    with pytest.raises(kind) as raised, _in_short():
+    with pytest.raises(kind) as raised, in_short():
         raise kind(text)
     assert str(raised.value) == f"in a DataLoader worker: {last}: give the platform more of it (shm_size)"
 
 
 def test_an_error_of_one_line_stays_as_it_is() -> None:
     error = FileNotFoundError(2, "No such file or directory", "000001.jpg")
-    with pytest.raises(FileNotFoundError) as raised, _in_short():
+    with pytest.raises(FileNotFoundError) as raised, in_short():
         raise error
     assert raised.value is error

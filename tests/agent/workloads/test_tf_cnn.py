@@ -133,6 +133,12 @@ def test_a_model_that_diverges_is_tamed_unless_told_otherwise(make_context: Make
     assert not any("learning_rate" in flag for flag in flags("tf_cnn.googlenet", make_context))
 
 
+def test_upstreams_own_learning_rate_can_be_had_back() -> None:
+    task = tf_cnn.TASKS["vgg16"]
+    assert task.refusal("init_learning_rate", 0.0) == ""
+    assert task.refusal("init_learning_rate", -0.1) != ""
+
+
 def test_every_model_is_found_by_its_entry() -> None:
     assert {*tf_cnn.IMAGENET, *tf_cnn.CIFAR10, *tf_cnn.BROKEN} == set(tf_cnn.TASKS)
     assert all(find(f"tf_cnn.{model}") is task for model, task in tf_cnn.TASKS.items())
@@ -158,6 +164,7 @@ def test_a_run_against_fakes(fake_tensorflow: Path, tmp_path: Path, make_context
     ("upstream", "words"),
     [
         ({"losses": [9.7] * 10 + [float("nan")] * 15}, "The loss is nan from step 6 on"),
+        ({"losses": [9.7, float("inf")] + [9.7] * 23}, "The loss is inf from warm-up step 2 on"),
         ({"losses": [9.7] * 24}, "24 steps were made, 25 were asked for"),
         ({"status": 2}, "status 2"),
         ({"last_line": ""}, "total images/sec"),

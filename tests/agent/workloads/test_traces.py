@@ -11,18 +11,18 @@ import pytest
 
 from harness.agent.messages import Metric
 from harness.agent.workloads import tensorflow_trace, torch_trace
-from harness.agent.workloads.cuda_calls import count_of
+from harness.agent.workloads.cuda_calls import Copy, count_of, per_step_on_gpu
 
 TRACES = Path(__file__).with_name("traces")
 
 ON_GPU = {
     "sync_count": 2.0,
     "allocation_count": 0.5,
-    "copy_count h2d": 1.0,
-    "copy_count d2h": 1.0,
+    "copy_count h2d pinned": 1.0,
+    "copy_count d2h pageable": 1.0,
     "copy_count d2d": 1.0,
-    "copy_bytes h2d": 602112.0,
-    "copy_bytes d2h": 4.0,
+    "copy_bytes h2d pinned": 602112.0,
+    "copy_bytes d2h pageable": 4.0,
     "copy_bytes d2d": 4096.0,
 }
 
@@ -67,6 +67,17 @@ def tensorflow_events(name: str) -> list[tensorflow_trace.Event]:
     return [tensorflow_trace.Event(*fields) for fields in read(name)]
 
 
+def test_what_did_not_happen_is_0() -> None:
+    found = values(per_step_on_gpu([], [Copy("h2d", "", 4), Copy("h2d", "pinned", 8)], steps=2))
+    assert {name: value for name, value in found.items() if value} == {
+        "copy_count h2d": 0.5,
+        "copy_count h2d pinned": 0.5,
+        "copy_bytes h2d": 2.0,
+        "copy_bytes h2d pinned": 4.0,
+    }
+    assert found.keys() >= {"launch_count", "sync_count", "allocation_count", "copy_count d2h", "copy_bytes d2d"}
+
+
 @pytest.mark.parametrize(
     ("call", "count"),
     [
@@ -81,6 +92,7 @@ def tensorflow_events(name: str) -> list[tensorflow_trace.Event]:
         ("cuCtxSynchronize", "sync_count"),
         ("cudaMemcpyAsync", ""),
         ("cudaStreamIsCapturing", ""),
+        ("StreamExecutor::SynchronizeAllActivity", ""),
     ],
 )
 def test_calls_of_the_driver_by_name(call: str, count: str) -> None:

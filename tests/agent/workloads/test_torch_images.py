@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.agent.datasets.images import TRAINING_SET
+from harness.agent.datasets.stored import DataSetError
+from harness.agent.messages import Location
+from harness.agent.task import Context, Unavailable, Unsupported, find
+from harness.agent.workloads import torch_images
+from harness.agent.workloads.upstream import IMAGENET_CLASSES
+from tests.agent.workloads.conftest import MakeContext
+
+
+@pytest.fixture
+def context(make_context: MakeContext, tmp_path: Path) -> Context:
+    made = make_context("torch_cnn.lenet", params={"real_data": True})
+    return replace(made, spec=replace(made.spec, locations=(Location(name="disk", path=str(tmp_path)),)))
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fakes in place of torch's DataLoader and Pillow's encoder; the files are real."""
+
+    class Loaded:
+        def __init__(self, _torch: Any, _context: Context, paths: list[Path], _stored: object) -> None:  # noqa: ANN401
+            self.paths = paths
+
+        def close(self) -> None:
+            """There are no workers."""
+
+    monkeypatch.setattr(torch_images, "Loaded", Loaded)
+    monkeypatch.setattr(torch_images, "_loader", lambda _torch, _context, stored, _labels, _side: stored.paths)
+    monkeypatch.setattr(torch_images, "pillow_encoder", lambda: lambda pixels, _quality: bytes(pixels[0]))
+    monkeypatch.setattr(torch_images, "TRAINING_SET", {**TRAINING_SET, "count": 3})
+
+
+@pytest.mark.usefixtures("fakes")
+def test_the_set_is_there_meanwhile_and_removed_in_the_end(context: Context, tmp_path: Path) -> None:
+    with torch_images.supplied(None, context, 28, IMAGENET_CLASSES) as images:
+        assert [path.exists() for path in images.paths] == [True] * 3  # type: ignore[attr-defined]  # the fake's
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_set_that_was_changed_meanwhile_is_named(context: Context, tmp_path: Path) -> None:
+    def train() -> None:
+        with torch_images.supplied(None, context, 28, IMAGENET_CLASSES) as images:
+            images.paths[1].write_bytes(b"cut")  # type: ignore[attr-defined]  # the fake's
+            raise OSError("image file is truncated")
+
+    with pytest.raises(DataSetError, match=r"000001\.jpg has 3 of its 1500 bytes"):
+        train()
+
+
+@pytest.mark.usefixtures("fakes")
+def test_what_fails_for_another_reason_keeps_it(context: Context) -> None:
+    def train() -> None:
+        with torch_images.supplied(None, context, 28, IMAGENET_CLASSES):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        train()
+
+
+def test_images_of_cifar10_are_not_made(context: Context) -> None:
+    with pytest.raises(Unsupported, match="CIFAR-10"), torch_images.supplied(None, context, 32, 11):
+        pass
+
+
+def test_data_need_a_location(make_context: MakeContext) -> None:
+    with pytest.raises(Unavailable, match="no location"):
+        torch_images.check(make_context("torch_cnn.lenet", params={"real_data": True}))
+
+
+def test_data_need_a_decoder(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_images, "find_spec", lambda name: None if name == "PIL" else object())
+    with pytest.raises(Unavailable, match="no pillow"):
+        torch_images.check(context)
+
+
+def test_the_number_of_workers_may_be_none() -> None:
+    task = find("torch_cnn.lenet")
+    assert task is not None
+    assert task.refusal("workers", 0) == ""
+    assert task.refusal("workers", -1) != ""
