@@ -45,7 +45,7 @@ def analyse(bundle: Bundle) -> Analysis:
         distributions=distributions(table),
         unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE, boots(bundle))),
         exclusions=left_out,
-        comparability=Comparability(bundle).differences(comparisons),
+        comparability=Comparability.of(bundle).differences(comparisons),
         differences=differences(environments(bundle.manifest)),
         warnings=(
             *_warnings(samples, plan),

@@ -5,12 +5,12 @@ The control probes have their own word (`harness.analysis.confounders`): they fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
 from harness.analysis.comparability_rules import ANY, RANKS, RULES, Rule
-from harness.analysis.confounders import SoftwareDifferences, environments
+from harness.analysis.confounders import Environments, SoftwareDifferences, environments
 from harness.analysis.differing import Cell, Differing, inspected, software
 from harness.analysis.kinds import Kind, kind
 from harness.analysis.model import Comparison, Difference
@@ -18,13 +18,19 @@ from harness.results.bundle import Bundle
 
 
 class Comparability:
-    """Ranks what differs between the platforms of a bundle."""
+    """Ranks what differs between platforms, by their flat inspections, kinds and, where it is given, software."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._environments = environments(bundle.manifest)
-        self._software = SoftwareDifferences(bundle)
-        self._kinds = {name: kind(bundle.manifest, name) for name in bundle.manifest.platforms}
+    def __init__(
+        self, found: Environments, kinds: Mapping[str, Kind], software_of: SoftwareDifferences | None = None
+    ) -> None:
+        self._environments, self._kinds, self._software = found, kinds, software_of
         self._inspected, self._fitting = cache(self._inspect), cache(self._fits)
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Comparability:
+        """Return that of a bundle's platforms."""
+        kinds = {name: kind(bundle.manifest, name) for name in bundle.manifest.platforms}
+        return cls(environments(bundle.manifest), kinds, SoftwareDifferences(bundle))
 
     def differences(self, found: Sequence[Comparison]) -> tuple[Difference, ...]:
         """Return all differences between the two sides of these comparisons, the gravest first.
@@ -64,7 +70,8 @@ class Comparability:
 
     def _differing(self, baseline: str, platform: str, cells: Iterable[Cell]) -> Iterator[Differing]:
         yield from self._inspected(baseline, platform)
-        yield from software(self._software, cells, baseline, platform)
+        if self._software is not None:
+            yield from software(self._software, cells, baseline, platform)
 
     def _inspect(self, baseline: str, platform: str) -> tuple[Differing, ...]:
         ours, theirs = (self._environments.get(name, {}) for name in (baseline, platform))

@@ -72,7 +72,7 @@ def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple
         )
         for pair, estimate in zip(found, estimates, strict=True)
     ]
-    return adjusted(Comparability(bundle).judged(compared))
+    return adjusted(Comparability.of(bundle).judged(compared))
 
 
 def interval_level(manifest: Manifest) -> float:
