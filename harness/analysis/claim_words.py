@@ -13,8 +13,8 @@ from harness.analysis.multiplicity import FAMILY_ERROR
 KINDS: dict[Kind, str] = {
     "windows": "native Windows",
     "wsl": "WSL2",
-    "container": "container",
-    "vm": "virtual machine",
+    "container": "a container",
+    "vm": "a virtual machine",
 }
 
 
@@ -77,8 +77,8 @@ def no_platform(part: Part) -> Hindrance:
     """No platform of the kinds that the part is about."""
     kinds = _kinds(part)
     return Hindrance(
-        reason=f"no {kinds} was measured beside the baseline",
-        remedy=f"a report with {kinds} beside native Linux, on one machine",
+        reason=f"not measured beside the baseline: {kinds}",
+        remedy=f"one report with {kinds} beside native Linux, of one machine",
     )
 
 

@@ -171,6 +171,8 @@ def _sifted(part: Part, speaking: Sequence[Numbered], court: Court) -> tuple[lis
     """Return what bears on a part; where nothing does, the sieve that kept the last of it back, in words."""
     if part.unmeasurable:
         return [], words.nothing_measures(part)
+    if GENERAL in court.stand_ins:
+        return [], words.only_stand_ins(court.stand_ins[GENERAL])
     left = list(speaking)
     for keeps, hindrance in _sieves(part, court):
         kept = [one for one in left if keeps(one[1])]
@@ -187,7 +189,7 @@ def _sieves(
     kinds, stood_in = court.kinds, court.stand_ins
 
     def stand_in(each: Comparison) -> str:
-        return "; ".join(stood_in[name] for name in (GENERAL, each.baseline, each.platform) if name in stood_in)
+        return "; ".join(stood_in[name] for name in (each.baseline, each.platform) if name in stood_in)
 
     yield lambda each: kinds.get(each.platform) in part.kinds, lambda _: words.no_platform(part)
     yield lambda each: not stand_in(each), lambda left: words.only_stand_ins(stand_in(left[0]))

@@ -130,6 +130,8 @@ GPU = (
     _relevant("gpu.devices.*.uuid", "gpu.devices.*.name", "gpu.devices.*.ecc", "gpu.devices.*.mig",
               "gpu.devices.*.power_limit_watts", "gpu.confidential_computing", devices=CUDA, alone=True,
               why="one side does not report it: that both are equal is not assured"),
+    _noted("gpu.devices.*.driver_model", "gpu.devices.*.pending_driver_model", "gpu.devices.*.virtualization",
+           alone=True, why="the platform itself: how its driver reaches the GPU is what is under test"),
     _noted("gpu.devices.*.max_pcie_*", "gpu.devices.*.numa_node", kinds=frozenset({"vm"}),
            why="a guest's PCIe link and nodes are what its hypervisor shows; only a measured copy tells"),
     _decisive("gpu.devices.*.max_pcie_*", tasks=("copies.*",), devices=CUDA, why="another PCIe link"),
@@ -195,8 +197,8 @@ SYSTEM = (
     _relevant("windows.virtualization_based_security", value="running", alone=True,
               why="Windows itself then runs under the hypervisor"),
     _relevant("windows.memory_integrity", value="yes", alone=True, why="the hypervisor checks kernel code as it loads"),
-    _noted("virtualization.*", "container.*", "wsl.*", "vm.*", "windows.*", "remote.*", "system.seccomp",
-           alone=True, why="the platform itself"),
+    _noted("system.platform", "system.seccomp", "virtualization.*", "container.*", "wsl.*", "vm.*", "windows.*",
+           "remote.*", alone=True, why="the platform itself"),
 )  # fmt: skip
 OTHERWISE = _noted("*", alone=True, why="of no known weight")
 

@@ -26,6 +26,7 @@ from harness.analysis.document import report_json
 from harness.analysis.kinds import Kind
 from harness.analysis.model import Comparison, Difference
 from harness.results.bundle import Bundle, Manifest, read
+from tests.program import ROOT
 from tests.synthetic import CONTROL, SMALL_FILES, TRAINING, write_bundle
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -355,3 +356,16 @@ def bears(one: Difference, each: Comparison) -> bool:
     rule = Rule(keys=("*",), rank=one.rank, why="", tasks=one.tasks, devices=one.devices)
     location = one.key.split(".")[1] if one.key.startswith("storage.") else each.dims.get("location")
     return rule.bears_on(each.task.partition("[")[0], each.device) and location == each.dims.get("location")
+
+
+def test_the_docs_name_every_decisive_rule() -> None:
+    told = (ROOT / "docs/claims.md").read_text("utf-8")
+    rows = [line for line in told.splitlines() if line.startswith("| `")]
+    decisive = [rule for rule in RULES if rule.rank == "decisive"]
+    assert len(rows) == len(decisive)
+    for row, rule in zip(rows, decisive, strict=True):
+        assert row.endswith(f" | {rule.why} |")
+        assert all(f"`{key}`" in row for key in rule.keys)
+        assert rule.tasks == ("*",) or all(f"`{task}`" in row for task in rule.tasks)
+        assert ("on a GPU" in row) is (rule.devices != "*")
+        assert rule.value == "*" or f"`{rule.value}`" in row
