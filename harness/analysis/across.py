@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from harness.analysis.boots import NO_VARIANCE, boots
+from harness.analysis.comparability import Comparability
 from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level, looks
-from harness.analysis.confounders import Controls
+from harness.analysis.confounders import Controls, environments
 from harness.analysis.estimate import Estimate, Values, geometric_mean, p_value, unpaired, verdict
 from harness.analysis.frame import dims_of, frame, medians
+from harness.analysis.kinds import kind
 from harness.analysis.matching import Task, disagreements, terms
 from harness.analysis.model import Comparison
 from harness.analysis.multiplicity import adjusted
@@ -41,8 +43,8 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     """Compare every platform of bundle `b` with itself in bundle `a` (a new driver against the last one), unpaired.
 
     The blocks of two runs share nothing, so this is Welch's test. Between two boots the boot is the replicate, and
-    one a side gives no interval. Where a task's parameters or a stack's lock file differ, the comparison is marked
-    as not comparable, with the difference.
+    one a side gives no interval. Where a task's parameters, a stack's lock file or the machine differ, the comparison
+    is marked as not comparable, with the difference. Another driver or kernel may be what one wants to compare.
     """
     before, after = read(a), read(b)
     one, other = (arms(medians(frame([bundle]))) for bundle in (before, after))
@@ -59,7 +61,7 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     for (_, quantity, _, _), estimate in zip(found, estimates, strict=True):
         controls.add(quantity.task, quantity.metric, estimate)
     unlike = _differences(before, after)
-    compared = adjusted(
+    compared = _comparability(before, after).judged(
         [
             Comparison(
                 task=quantity.task,
@@ -68,8 +70,8 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
                 unit=quantity.unit,
                 stack=quantity.stack,
                 device=quantity.device,
-                baseline=f"{platform} in {before.manifest.run_id}",
-                platform=f"{platform} in {after.manifest.run_id}",
+                baseline=_named(platform, before),
+                platform=_named(platform, after),
                 slowdown=estimate.ratio,
                 ci95=estimate.interval,
                 verdict=verdict(estimate, None),
@@ -78,6 +80,7 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
                 paired=False,
                 noise_floor=None,
                 mde=None,
+                freedom=estimate.t_freedom,
                 p_value=p_value(estimate, None, number),
                 comparable=controls.judge(quantity.device).comparable and not unlike[quantity.task, quantity.stack],
                 confounders=(
@@ -91,12 +94,23 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
             for (platform, quantity, ours, theirs), estimate in zip(found, estimates, strict=True)
         ]
     )
-    return tuple(each for each in compared if fnmatchcase(each.metric, metric))
+    return tuple(each for each in adjusted(compared) if fnmatchcase(each.metric, metric))
 
 
 def regressions(found: Sequence[Comparison], above: float) -> tuple[Comparison, ...]:
     """Return what is surely slower than `above` (0.05 = 5%): the whole interval lies there, and the pair compares."""
     return tuple(each for each in found if each.comparable and each.ci95[0] is not None and each.ci95[0] > 1 + above)
+
+
+def _named(platform: str, bundle: Bundle) -> str:
+    return f"{platform} in {bundle.manifest.run_id}"
+
+
+def _comparability(*bundles: Bundle) -> Comparability:
+    """Of platforms as they are named here; a run compared with itself has one name, and differs in nothing."""
+    told = {_named(name, each): facts for each in bundles for name, facts in environments(each.manifest).items()}
+    kinds = {_named(name, each): kind(each.manifest, name) for each in bundles for name in each.manifest.platforms}
+    return Comparability(told, kinds)
 
 
 def _together(before: Bundle, after: Bundle) -> bool:

@@ -12,6 +12,7 @@ from harness.agent.step_counts import PREFIX
 from harness.analysis.boots import boot_warnings, boots
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
+from harness.analysis.comparability import Comparability
 from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
 from harness.analysis.confounders import differences, environments
 from harness.analysis.exclusions import exclusion_warnings, exclusions
@@ -47,6 +48,7 @@ def analyse(bundle: Bundle) -> Analysis:
         unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE, boots(bundle))),
         exclusions=left_out,
         stalls=stalls(bundle, table),
+        comparability=Comparability.of(bundle).differences(comparisons),
         differences=differences(environments(bundle.manifest)),
         warnings=(
             *_warnings(samples, plan),

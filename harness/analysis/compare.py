@@ -11,6 +11,7 @@ import pandas as pd
 from harness.agent.messages import CellResult
 from harness.analysis import sequential
 from harness.analysis.boots import NO_VARIANCE, apart, boots
+from harness.analysis.comparability import Comparability
 from harness.analysis.confounders import Control, Controls, SoftwareDifferences
 from harness.analysis.estimate import (
     LEVEL,
@@ -58,21 +59,20 @@ def compare_medians(bundle: Bundle, table: pd.DataFrame, baseline: str) -> tuple
     estimates = [estimated(pair, level) for pair in found]
     controls = _controls(found, estimates)
     software, matching = SoftwareDifferences(bundle), Matching(bundle)
-    return adjusted(
-        [
-            _comparison(
-                pair,
-                estimate,
-                baseline=baseline,
-                level=level,
-                looks=number,
-                control=controls[pair.platform].judge(pair.quantity.device),
-                unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
-                software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
-            )
-            for pair, estimate in zip(found, estimates, strict=True)
-        ]
-    )
+    compared = [
+        _comparison(
+            pair,
+            estimate,
+            baseline=baseline,
+            level=level,
+            looks=number,
+            control=controls[pair.platform].judge(pair.quantity.device),
+            unlike=matching.lines((pair.quantity.task, pair.quantity.stack), baseline, pair.platform),
+            software=software.lines(pair.quantity.stack, pair.quantity.task, baseline, pair.platform),
+        )
+        for pair, estimate in zip(found, estimates, strict=True)
+    ]
+    return adjusted(Comparability.of(bundle).judged(compared))
 
 
 def interval_level(manifest: Manifest) -> float:
@@ -192,6 +192,7 @@ def _comparison(
         baseline_value=geometric_mean(pair.baseline),
         platform_value=geometric_mean(pair.values),
         noise_ci95=noise.interval if noise else (None, None),
+        freedom=estimate.t_freedom,
     )
 
 

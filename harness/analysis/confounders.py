@@ -18,6 +18,7 @@ CONTROL = "control.fma"
 DEVICE_CONTROL = "control.fma_device"
 CONTROL_METRICS = frozenset({"fma_seconds", "device_fma_seconds"})
 CONTROL_TOLERANCE = 0.02  # clocks and processor shares that differ by more make a pair not comparable
+LOCK_FILE = "lock file"
 MAX_TEXT = 200  # of one value shown side by side
 
 # Last parts of inspection keys that say nothing of a platform: they change from one moment to the next.
@@ -58,7 +59,7 @@ def differences(found: Environments) -> dict[str, dict[str, str]]:
     inspected = {name: environment for name, environment in found.items() if environment}
     keys = sorted({key for environment in inspected.values() for key in environment})
     rows = {key: {name: environment.get(key, "") for name, environment in inspected.items()} for key in keys}
-    return {key: row for key, row in rows.items() if len(set(row.values())) > 1 and not _is_volatile(key)}
+    return {key: row for key, row in rows.items() if len(set(row.values())) > 1 and not is_volatile(key)}
 
 
 def versions(invocations: Iterable[CellResult]) -> Versions:
@@ -81,12 +82,16 @@ class SoftwareDifferences:
 
     def lines(self, stack: str, task: str, baseline: str, platform: str) -> tuple[str, ...]:
         """Return one line for each difference, `python: 3.11.2 on native, 3.11.9 on docker`."""
-        ours, theirs = (self._facts(stack, task, name) for name in (baseline, platform))
+        found = self.values(stack, task, baseline, platform).items()
         return tuple(
-            f"{key}: {ours[key]} on {baseline}, {theirs[key]} on {platform}"
-            for key in sorted(ours.keys() & theirs.keys())
-            if ours[key] != theirs[key]
+            f"{key}: {ours} on {baseline}, {theirs} on {platform}" for key, (ours, theirs) in found if ours and theirs
         )
+
+    def values(self, stack: str, task: str, baseline: str, platform: str) -> dict[str, tuple[str, str]]:
+        """Return name → both sides' values where they differ, by name; "" for what a side does not tell."""
+        ours, theirs = (self._facts(stack, task, name) for name in (baseline, platform))
+        both = {key: (ours.get(key, ""), theirs.get(key, "")) for key in sorted(ours.keys() | theirs.keys())}
+        return {key: (one, other) for key, (one, other) in both.items() if one != other}
 
     def _facts(self, stack: str, task: str, platform: str) -> dict[str, str]:
         return {**self._locked(stack, platform), **self._versions.get((platform, stack, task), {})}
@@ -95,7 +100,7 @@ class SoftwareDifferences:
         """Return the digest of the lock file that the platform's stack was installed from, where it is known."""
         record = StackRecord.model_validate(self._stacks.get(stack, {}))
         digest = record.platforms.get(platform, {}).get("lock_sha256")
-        return {"lock file": _shown(digest)} if digest else {}
+        return {LOCK_FILE: _shown(digest)} if digest else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +168,8 @@ def _unassured(finding: str) -> Control:
     return Control(comparable=True, remarks=(f"{finding}: an equal clock is not assured",))
 
 
-def _is_volatile(key: str) -> bool:
+def is_volatile(key: str) -> bool:
+    """Whether a fact says nothing of a platform."""
     return key.rpartition(".")[2] in VOLATILE
 
 

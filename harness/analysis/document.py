@@ -18,6 +18,9 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
      "platform_records": {"docker": {"kind": "container", "available": true, "reason": ""}, …},
      "environments": {"native": {"system.name": "Linux", …}, "docker": {…}},
      "differences": {"python.version": {"native": "3.11.2", "docker": "3.11.9"}, …},
+     "comparability": [{"platform": "docker", "baseline": "native", "key": "python.version", "rank": "relevant",
+                        "baseline_value": "3.11.2", "platform_value": "3.11.9", "why": "another build of Python: …",
+                        "tasks": ["*"], "devices": "*"}],
      "stacks": {"driver": {"lock_sha256": "…", …}},
      "headlines": [{"platform": "docker", "comparison": 17}],
      "comparisons": [{"task": "storage.small_files", "metric": "create_seconds",
@@ -28,7 +31,8 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                       "confounders": ["python: 3.11.2 on native, 3.11.9 on docker"],
                       "baseline_value": 0.0101, "platform_value": 0.0104, "boots": [1, 1],
                       "p_value": 0.002, "p_holm": 0.03,
-                      "percentiles": [{"percent": 95, "slowdown": 1.2, "ci95": [1.1, 1.31], "reason": ""}]}],
+                      "percentiles": [{"percent": 95, "slowdown": 1.2, "ci95": [1.1, 1.31], "reason": ""}],
+                      "freedom": 7.0}],
      "regressions": [17],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80,
@@ -41,7 +45,11 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
      "stalls": [{"task": "torch_cnn.trivial[real_data=true]", "stack": "torch", "device": "cpu", "platform": "native",
                  "share": 0.82, "ci95": [0.8, 0.84], "synthetic_seconds": 0.031, "real_seconds": 0.172}],
      "attribution": [],
-     "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "evidence": []}],
+     "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "rule": "…", "reason": "…",
+                 "would_change": "…", "evidence": [], "comparisons": [], "decisive": null, "factor": null,
+                 "largest_ci95": [null, null],
+                 "parts": [{"name": "launch", "verdict": "not measured", "comparisons": [], "decisive": null,
+                            "reason": "…"}]}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
                        "reason": "…"}],
      "warnings": ["journal.jsonl: the last line is cut; it was left out"]}
@@ -105,6 +113,7 @@ class ComparisonRecord(TypedDict):
     p_value: float | None  # of a difference within the margin
     p_holm: float | None  # adjusted by Holm over all comparisons that are comparable
     percentiles: list[PercentileRecord]
+    freedom: float | None  # degrees of freedom of the t behind `ci95`
 
 
 class DistributionRecord(TypedDict):
@@ -164,13 +173,45 @@ class StallRecord(TypedDict):
     real_seconds: float
 
 
+class DifferenceRecord(TypedDict):
+    """A fact that differs between two platforms, and what that does to their ratios (`analysis.comparability`)."""
+
+    platform: str
+    baseline: str
+    key: str  # of `environments`; or `processors`, `stack.lock_sha256`, `versions.…`
+    rank: str  # decisive (it made comparisons not comparable), relevant, noted
+    baseline_value: str  # "" where a side does not report it
+    platform_value: str
+    why: str
+    tasks: list[str]  # globs: what it bears on
+    devices: str  # glob
+
+
+class ClaimPartRecord(TypedDict):
+    """One of the things that a claim says."""
+
+    name: str
+    verdict: str
+    comparisons: list[int]
+    decisive: int | None
+    reason: str
+
+
 class ClaimRecord(TypedDict):
-    """A statement on trial."""
+    """A statement on trial. Comparisons are indices into `comparisons`."""
 
     id: str
     statement: str
     verdict: str  # supported, refuted, depends, not measured
+    rule: str
+    reason: str
+    would_change: str
     evidence: list[str]
+    comparisons: list[int]  # that bear on it
+    decisive: int | None  # of those that speak the one of the largest slowdown
+    factor: float | None  # how many times as slow the claim says; of the headline alone
+    largest_ci95: Interval  # of the largest slowdown, whichever it is: all intervals hold together with 95%
+    parts: list[ClaimPartRecord]
 
 
 class CapabilityRecord(TypedDict):
@@ -246,6 +287,7 @@ class Document(TypedDict):
     platform_records: dict[str, PlatformSummary]
     environments: dict[str, dict[str, str]]  # available platform → flat inspection
     differences: dict[str, dict[str, str]]  # key → platform → value, "" where it reports none
+    comparability: list[DifferenceRecord]  # pair by pair and ranked: the gravest first
     stacks: dict[str, dict[str, Any]]
     headlines: list[HeadlineRecord]
     comparisons: list[ComparisonRecord]
@@ -271,6 +313,7 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "platform_records": {name: _summary(record) for name, record in bundle.manifest.platforms.items()},
         "environments": environments(bundle.manifest),
         "differences": {key: dict(row) for key, row in analysis.differences.items()},
+        "comparability": [cast("DifferenceRecord", _plain(asdict(each))) for each in analysis.comparability],
         "stacks": dict(bundle.manifest.stacks),
         "headlines": [_headline(name, comparisons) for name in analysis.platforms if name != analysis.baseline],
         "comparisons": comparisons,

@@ -60,6 +60,13 @@ class Estimate:
         return (exponential(self.low), exponential(self.high))
 
     @property
+    def t_freedom(self) -> float | None:
+        """Degrees of freedom of the t behind the interval; None where there is no interval."""
+        if self.low is None:
+            return None
+        return self.blocks - 1.0 if self.freedom is None else self.freedom
+
+    @property
     def resolved(self) -> bool:
         """Whether the interval excludes 1."""
         return self.low is not None and self.high is not None and not self.low <= 0.0 <= self.high
@@ -129,12 +136,12 @@ def p_value(estimate: Estimate, noise_floor: float | None, looks: int = 1) -> fl
     Of a run that looks several times it is multiplied by their number (Bonferroni), which holds for whatever rule
     stopped it and however small p is; the level of the interval (`harness.analysis.sequential`) is for 95% alone.
     """
-    if estimate.error is None:
+    freedom = estimate.t_freedom
+    if estimate.error is None or freedom is None:
         return None
     beyond = abs(estimate.log_ratio) - margin(noise_floor)
     if estimate.error == 0.0:
         return 0.0 if beyond > 0 else 1.0
-    freedom = estimate.blocks - 1 if estimate.freedom is None else estimate.freedom
     return min(1.0, 2 * looks * float(stats.t.sf(beyond / estimate.error, freedom)))
 
 
@@ -170,6 +177,13 @@ def _welch_effect(estimate: Estimate, freedom: float, level: float) -> float | N
     if estimate.blocks < 3 or estimate.error is None:
         return None
     return exponential((_critical(level, freedom) + float(stats.t.ppf(POWER, freedom))) * estimate.error) - 1.0
+
+
+def widened(low: float, high: float, *, level: float, to: float, freedom: float) -> tuple[float, float]:
+    """Return a ratio's interval of confidence `level` as it is at the level `to`: the same t, another quantile."""
+    middle, half = (math.log(high) + math.log(low)) / 2, (math.log(high) - math.log(low)) / 2
+    half *= _critical(to, freedom) / _critical(level, freedom)
+    return exponential(middle - half), exponential(middle + half)
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 Verdict = Literal["slower", "faster", "equivalent", "inconclusive"]
 ClaimVerdict = Literal["supported", "refuted", "depends", "not measured"]
+Rank = Literal["decisive", "relevant", "noted"]  # the gravest first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +54,54 @@ class Comparison:
     p_value: float | None = None  # of a difference within the margin (`harness.analysis.estimate.p_value`)
     p_holm: float | None = None  # the same, adjusted for the whole matrix
     percentiles: tuple[Percentile, ...] = ()  # none where an invocation has too few samples for one
+    freedom: float | None = None  # degrees of freedom of the t behind `ci95`; None without an interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A fact that differs between a platform and the baseline, ranked by `harness.analysis.comparability_rules`.
+
+    `tasks` and `devices` are globs: what it bears on. "" is a value that a side does not report.
+    """
+
+    platform: str
+    baseline: str
+    key: str
+    rank: Rank
+    baseline_value: str
+    platform_value: str
+    why: str
+    tasks: tuple[str, ...] = ("*",)
+    devices: str = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimPart:
+    """One of the things that a claim says, with its own verdict; `decisive` as in `Claim`."""
+
+    name: str
+    verdict: ClaimVerdict
+    comparisons: tuple[int, ...] = ()
+    decisive: int | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement on trial."""
+    """A statement on trial. Comparisons are named by their place in `Analysis.comparisons`."""
 
     id: str
     statement: str
     verdict: ClaimVerdict
-    evidence: tuple[str, ...] = ()  # one sentence each
+    rule: str  # by which the verdict was found
+    reason: str  # why it is this one
+    would_change: str
+    evidence: tuple[str, ...] = ()  # one sentence a comparison
+    comparisons: tuple[int, ...] = ()  # that bear on it
+    decisive: int | None = None  # of those that speak the one of the largest slowdown
+    factor: float | None = None  # how many times as slow the claim says
+    largest_ci95: tuple[float | None, float | None] = (None, None)  # of the largest slowdown, whichever it is
+    parts: tuple[ClaimPart, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,5 +194,6 @@ class Analysis:
     exclusions: tuple[Exclusion, ...] = ()
     stalls: tuple[Stall, ...] = ()
     attribution: tuple[Any, ...] = ()
+    comparability: tuple[Difference, ...] = ()  # the gravest first
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
     warnings: tuple[str, ...] = ()  # about the run as a whole

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from harness.analysis.document import SCHEMA, ComparisonRecord, Document
+from harness.analysis.document import SCHEMA, ClaimRecord, ComparisonRecord, Document
 from harness.errors import UsageError
 from harness.report.build import DOCUMENT
 from harness.results.decode import decode
@@ -93,7 +93,21 @@ def _problem(document: Document) -> str:
         return "comparisons: a slowdown that is not above 0, or an interval or boots that are not two"
     if not all(each["comparison"] is None or 0 <= each["comparison"] < number for each in document["headlines"]):
         return "headlines: a comparison that is not there"
-    return ""
+    return next(filter(None, (_problem_of(each, number) for each in document["claims"])), "")
+
+
+def _problem_of(claim: ClaimRecord, number: int) -> str:
+    if not all(0 <= index < number for index in _named_by(claim)):
+        return "claims: a comparison that is not there"
+    return "" if len(claim["largest_ci95"]) == 2 else "claims: an interval that is not two"
+
+
+def _named_by(claim: ClaimRecord) -> Iterator[int]:
+    """Yield the comparisons that a claim and its parts name."""
+    for each in (claim, *claim["parts"]):
+        yield from each["comparisons"]
+        if each["decisive"] is not None:
+            yield each["decisive"]
 
 
 def _is_time(text: str) -> bool:

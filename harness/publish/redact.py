@@ -15,7 +15,9 @@ from typing import Any, cast
 from harness.analysis.document import Document
 
 SENSITIVE = frozenset({"uuid", "gpu_uuid", "boot_id", "serial", "hostname", "host_name", "user", "username"})  # keys
-FACTS = frozenset({"host", "environments", "differences", "differs", "confounders", "stacks"})  # hold no addresses
+FACTS = frozenset(
+    {"host", "environments", "differences", "differs", "confounders", "stacks", "comparability"}
+)  # hold no addresses
 REMOTE = "remote"  # the kind of platform whose messages name hosts
 SILENT = "withheld: it may name a host"
 

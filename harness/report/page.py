@@ -5,7 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.document import BootSummary, CapabilityRecord, ClaimRecord, DistributionRecord, Document
+from harness.analysis.document import (
+    BootSummary,
+    CapabilityRecord,
+    ClaimRecord,
+    ComparisonRecord,
+    DistributionRecord,
+    Document,
+)
 from harness.analysis.primary import STEP
 from harness.matrix.cells import SECOND_ARM
 from harness.report.charts import NARROW, WIDE, Arm, forest, strip
@@ -166,16 +173,22 @@ def _marks_stand_in(key: str, value: str) -> bool:
 
 def _incomparable(document: Document) -> Iterable[Banner]:
     for platform in document["platforms"]:
-        unlike = [r for r in document["comparisons"] if r["platform"] == platform and not r["comparable"]]
+        own = [r for r in document["comparisons"] if r["platform"] == platform]
+        unlike = [r for r in own if not r["comparable"]]
         if unlike:
-            reasons = [note for note in unlike[0]["confounders"] if "control" in note]
-            why = f" {clean(reasons[0])}." if reasons else ""
+            name, baseline = clean(platform, 60), clean(unlike[0]["baseline"], 60)
+            part = "" if len(unlike) == len(own) else f"{len(unlike)} of {len(own)} comparisons: "
             yield Banner(
                 tone="alert",
-                title=f"{clean(platform, 60)} is not comparable with {clean(unlike[0]['baseline'], 60)}",
-                text=f"The two did not get the same processor time: the control probe differs.{why} "
-                "Its slowdowns are shown, greyed, and count for no claim.",
+                title=f"{part}{name} is not comparable with {baseline}",
+                text=f"{clean(_why_unlike(unlike[0]))}. Its slowdowns are shown, greyed, and count for no claim.",
             )
+
+
+def _why_unlike(record: ComparisonRecord) -> str:
+    """The control's word, where it is the control that differs: then the two did not get the same processor time."""
+    notes = record["confounders"]
+    return next((note for note in notes if "control" in note), notes[0] if notes else "The two sides differ")
 
 
 def _nested(document: Document) -> Iterable[Banner]:

@@ -59,6 +59,22 @@ def test_another_boot_is_said(first: Path, second: Path) -> None:
         assert any("between-boot variance not estimated" in line for line in each.confounders)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "comparable"),
+    [("cpu.model", "Another CPU", False), ("system.kernel", "6.12", True), ("gpu.driver", "580.1", True)],
+)
+def test_another_kernel_or_driver_may_be_compared_and_another_machine_may_not(
+    first: Path, second: Path, key: str, value: str, comparable: bool
+) -> None:
+    manifest = json.loads((second / "run.json").read_text())
+    manifest["run_id"] = "second"
+    manifest["platforms"]["docker"]["inspection"][key] = {"value": value, "source": "synthetic"}
+    (second / "run.json").write_text(json.dumps(manifest))
+    found = {each.platform: each for each in compare_bundles(first, second, metric="step_seconds")}
+    assert (found["docker in second"].comparable, found["native in second"].comparable) == (comparable, True)
+    assert any(line.startswith(f"{key}: ") for line in found["docker in second"].confounders) is not comparable
+
+
 def test_a_regression_lies_wholly_above(first: Path, second: Path) -> None:
     found = compare_bundles(first, second)
     assert {each.platform for each in regressions(found, 0.05)} == {"docker in synthetic"}
