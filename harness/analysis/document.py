@@ -38,7 +38,19 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                     "platform_only": {}, "baseline_only": {"threads": [8]}, "reason": "threads 8 on native alone"}],
      "exclusions": [{"platform": "docker", "stack": …, "task": …, "device": "cuda:0", "block": 3, "attempt": 1,
                      "cause": "throttled: …"}],
-     "attribution": [],
+     "attribution": [{"task": "torch_cnn.trivial", "stack": …, "device": "cuda:0", "baseline": "native",
+                      "platform": "docker", "step_seconds": 0.012, "gap_seconds": 0.001, "gap_ci95": [0.0009, 0.0011],
+                      "comparable": true, "remarks": [],
+                      "causes": [{"cause": "launch", "seconds": 0.0008, "ci95": [0.0007, 0.0009], "count": 100.0,
+                                  "cost_seconds": 8e-06, "probe": "driver.launch launch_slope_seconds",
+                                  "bounds": [0.0, 0.0008], "reason": ""},
+                                 {"cause": "clock", "seconds": null, "ci95": [null, null], "count": 0.009,
+                                  "cost_seconds": null, "probe": "", "bounds": null, "reason": "control.fma_device …"},
+                                 {"cause": "unexplained", "seconds": 0.0002, …}]}],
+     "dose_response": [{"platform": "docker", "baseline": "native", "stack": "torch", "device": "cuda:0",
+                        "slope_seconds": 8.1e-06, "ci95": [7.6e-06, 8.6e-06], "probe_seconds": 8e-06,
+                        "probe_ci95": [7.8e-06, 8.2e-06], "agrees": true, "reason": "",
+                        "points": [{"task": …, "launches": 100.0, "gap_seconds": 0.001}]}],
      "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "evidence": []}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
                        "reason": "…"}],
@@ -149,6 +161,59 @@ class ExclusionRecord(TypedDict):
     cause: str
 
 
+class CauseRecord(TypedDict):
+    """A part of a gap (`harness.analysis.model.Cause`); `seconds` is null where `reason` says why."""
+
+    cause: str
+    seconds: float | None
+    ci95: Interval
+    count: float | None
+    cost_seconds: float | None
+    probe: str
+    bounds: list[float] | None
+    reason: str
+
+
+class AttributionRecord(TypedDict):
+    """The gap between one workload's steps on two platforms, taken apart (`harness.analysis.model.Attribution`)."""
+
+    task: str
+    stack: str
+    device: str
+    baseline: str
+    platform: str
+    step_seconds: float
+    gap_seconds: float
+    gap_ci95: Interval
+    comparable: bool
+    causes: list[CauseRecord]
+    remarks: list[str]
+
+
+class DoseRecord(TypedDict):
+    """One task of a dose-response line."""
+
+    task: str
+    launches: float
+    gap_seconds: float
+
+
+class DoseResponseRecord(TypedDict):
+    """The gaps of several tasks against their launches (`harness.analysis.model.DoseResponse`)."""
+
+    platform: str
+    baseline: str
+    stack: str
+    device: str
+    slope_seconds: float | None
+    ci95: Interval
+    probe_seconds: float
+    probe_ci95: Interval
+    agrees: bool | None
+    points: list[DoseRecord]
+    reason: str
+
+
 class ClaimRecord(TypedDict):
     """A statement on trial."""
 
@@ -238,7 +303,8 @@ class Document(TypedDict):
     distributions: list[DistributionRecord]
     unmatched: list[UnmatchedRecord]
     exclusions: list[ExclusionRecord]
-    attribution: list[Any]
+    attribution: list[AttributionRecord]
+    dose_response: list[DoseResponseRecord]
     claims: list[ClaimRecord]
     capabilities: list[CapabilityRecord]
     warnings: list[str]
@@ -262,7 +328,8 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "distributions": [cast("DistributionRecord", _plain(asdict(each))) for each in analysis.distributions],
         "unmatched": [cast("UnmatchedRecord", asdict(each)) for each in analysis.unmatched],
         "exclusions": [cast("ExclusionRecord", asdict(each)) for each in analysis.exclusions],
-        "attribution": list(analysis.attribution),
+        "attribution": [cast("AttributionRecord", _plain(asdict(each))) for each in analysis.attribution],
+        "dose_response": [cast("DoseResponseRecord", _plain(asdict(each))) for each in analysis.dose_response],
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
         "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],
         "warnings": [*bundle.warnings, *analysis.warnings],

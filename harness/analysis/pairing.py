@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from harness.agent.messages import Better
+from harness.agent.step_counts import NAMES, PREFIX
 from harness.analysis.estimate import Values, geometric_mean
 from harness.analysis.frame import dims_of, dims_text
 from harness.matrix.cells import SECOND_ARM
@@ -58,9 +59,12 @@ class Pair:
 
 
 def arms(medians: pd.DataFrame) -> Arms:
-    """Arrange medians above 0 by arm, quantity and block; others have no place on a ratio scale."""
+    """Arrange medians above 0 by arm, quantity and block; others have no place on a ratio scale.
+
+    What a step consists of is left out, and so is what traced it: `harness.analysis.attribution` uses it.
+    """
     table: dict[str, dict[Quantity, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    usable = medians[_usable(medians)]
+    usable = medians[_usable(medians) & ~_counted(medians)]
     quantities = zip(*(usable[name].astype(str) for name in Quantity._fields), strict=True)
     for platform, fields, block, median in zip(
         usable["platform"].astype(str), quantities, usable["block"], usable["median"], strict=True
@@ -71,7 +75,7 @@ def arms(medians: pd.DataFrame) -> Arms:
 
 def unusable(medians: pd.DataFrame) -> tuple[str, ...]:
     """Say which medians can't be part of a ratio."""
-    left_out = medians[~_usable(medians)]
+    left_out = medians[~_usable(medians) & ~_counted(medians)]
     counted = Counter(zip(*(left_out[name].astype(str) for name in ("task", "metric", "platform")), strict=True))
     return tuple(
         f"{task}, {metric} on {platform}: {count} medians are not above 0 and are in no ratio"
@@ -148,3 +152,8 @@ def pair_dims(quantity: Quantity, other: Quantity) -> Mapping[str, object]:
 def _usable(medians: pd.DataFrame) -> pd.Series[bool]:
     values = medians["median"]
     return cast("pd.Series[bool]", np.isfinite(values) & (values > 0))
+
+
+def _counted(medians: pd.DataFrame) -> pd.Series[bool]:
+    names, tasks = medians["metric"].astype(str), medians["task"].astype(str)
+    return names.isin(NAMES) | tasks.str.startswith(PREFIX)
