@@ -12,7 +12,7 @@ nox.options.reuse_existing_virtualenvs = True
 PROJECT = nox.project.load_toml()
 
 MEASURING = ("tests/agent", "tests/simulated", "tests/test_docker_end_to_end.py")
-"""Tests that measure this machine, and have it for themselves; the others run side by side, in tests/conftest.py's lanes."""
+"""Tests that measure this machine have it for themselves; the others run side by side, in the lanes of conftest.py."""
 
 
 def install(session: nox.Session, *groups: str) -> None:

@@ -9,12 +9,14 @@ import pandas as pd
 
 from harness.agent.messages import CellResult
 from harness.agent.step_counts import PREFIX
+from harness.analysis.attribution import attributions
 from harness.analysis.boots import boot_warnings, boots
 from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
 from harness.analysis.comparability import Comparability
 from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
 from harness.analysis.confounders import differences, environments
+from harness.analysis.dose_response import dose_responses
 from harness.analysis.exclusions import exclusion_warnings, exclusions
 from harness.analysis.frame import dims_of, frame, medians, unsteady
 from harness.analysis.model import Analysis, Distribution
@@ -32,12 +34,11 @@ def analyse(bundle: Bundle) -> Analysis:
     table = medians(samples)
     plan = bundle.manifest.plan
     left_out = exclusions(bundle.invocations)
+    arranged, level = arms(table), interval_level(bundle.manifest)
     comparisons = with_percentiles(
-        compare_medians(bundle, table, plan.baseline),
-        samples,
-        fingerprint=bundle.fingerprint,
-        level=interval_level(bundle.manifest),
+        compare_medians(bundle, table, plan.baseline), samples, fingerprint=bundle.fingerprint, level=level
     )
+    taken_apart = attributions(bundle, table, arranged, comparisons, level)
     return Analysis(
         baseline=plan.baseline,
         platforms=_platforms(plan, bundle),
@@ -45,10 +46,12 @@ def analyse(bundle: Bundle) -> Analysis:
         claims=claims(bundle.manifest, comparisons),
         capabilities=capabilities(bundle),
         distributions=distributions(table),
-        unmatched=tuple(unmatched(arms(table), plan.baseline, DESCRIPTIVE, boots(bundle))),
+        unmatched=tuple(unmatched(arranged, plan.baseline, DESCRIPTIVE, boots(bundle))),
         exclusions=left_out,
         stalls=stalls(bundle, table),
         comparability=Comparability.of(bundle).differences(comparisons),
+        attribution=taken_apart,
+        dose_response=dose_responses(taken_apart, level),
         differences=differences(environments(bundle.manifest)),
         warnings=(
             *_warnings(samples, plan),

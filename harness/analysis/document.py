@@ -44,12 +44,24 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                      "cause": "throttled: …"}],
      "stalls": [{"task": "torch_cnn.trivial[real_data=true]", "stack": "torch", "device": "cpu", "platform": "native",
                  "share": 0.82, "ci95": [0.8, 0.84], "synthetic_seconds": 0.031, "real_seconds": 0.172}],
-     "attribution": [],
      "claims": [{"id": "1-driver-model", "statement": "…", "verdict": "not measured", "rule": "…", "reason": "…",
                  "would_change": "…", "evidence": [], "comparisons": [], "decisive": null, "factor": null,
                  "largest_ci95": [null, null],
                  "parts": [{"name": "launch", "verdict": "not measured", "comparisons": [], "decisive": null,
                             "reason": "…"}]}],
+     "attribution": [{"task": "torch_cnn.trivial", "stack": …, "device": "cuda:0", "baseline": "native",
+                      "platform": "docker", "step_seconds": 0.012, "gap_seconds": 0.001, "gap_ci95": [0.0009, 0.0011],
+                      "comparable": true, "remarks": [],
+                      "causes": [{"cause": "launch", "seconds": 0.0008, "ci95": [0.0007, 0.0009], "count": 100.0,
+                                  "cost_seconds": 8e-06, "probe": "driver.launch launch_slope_seconds",
+                                  "bounds": [0.0, 0.0008], "reason": ""},
+                                 {"cause": "clock", "seconds": null, "ci95": [null, null], "count": 0.009,
+                                  "cost_seconds": null, "probe": "", "bounds": null, "reason": "control.fma_device …"},
+                                 {"cause": "unexplained", "seconds": 0.0002, …}]}],
+     "dose_response": [{"platform": "docker", "baseline": "native", "stack": "torch", "device": "cuda:0",
+                        "slope_seconds": 8.1e-06, "ci95": [7.6e-06, 8.6e-06], "probe_seconds": 8e-06,
+                        "probe_ci95": [7.8e-06, 8.2e-06], "agrees": true, "reason": "",
+                        "points": [{"task": …, "launches": 100.0, "gap_seconds": 0.001}]}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
                        "reason": "…"}],
      "warnings": ["journal.jsonl: the last line is cut; it was left out"]}
@@ -197,6 +209,59 @@ class ClaimPartRecord(TypedDict):
     reason: str
 
 
+class CauseRecord(TypedDict):
+    """A part of a gap (`harness.analysis.model.Cause`); `seconds` is null where `reason` says why."""
+
+    cause: str
+    seconds: float | None
+    ci95: Interval
+    count: float | None
+    cost_seconds: float | None
+    probe: str
+    bounds: list[float] | None
+    reason: str
+
+
+class AttributionRecord(TypedDict):
+    """The gap between one workload's steps on two platforms, taken apart (`harness.analysis.model.Attribution`)."""
+
+    task: str
+    stack: str
+    device: str
+    baseline: str
+    platform: str
+    step_seconds: float
+    gap_seconds: float
+    gap_ci95: Interval
+    comparable: bool
+    causes: list[CauseRecord]
+    remarks: list[str]
+
+
+class DoseRecord(TypedDict):
+    """One task of a dose-response line."""
+
+    task: str
+    launches: float
+    gap_seconds: float
+
+
+class DoseResponseRecord(TypedDict):
+    """The gaps of several tasks against their launches (`harness.analysis.model.DoseResponse`)."""
+
+    platform: str
+    baseline: str
+    stack: str
+    device: str
+    slope_seconds: float | None
+    ci95: Interval
+    probe_seconds: float
+    probe_ci95: Interval
+    agrees: bool | None
+    points: list[DoseRecord]
+    reason: str
+
+
 class ClaimRecord(TypedDict):
     """A statement on trial. Comparisons are indices into `comparisons`."""
 
@@ -296,7 +361,8 @@ class Document(TypedDict):
     unmatched: list[UnmatchedRecord]
     exclusions: list[ExclusionRecord]
     stalls: list[StallRecord]
-    attribution: list[Any]
+    attribution: list[AttributionRecord]
+    dose_response: list[DoseResponseRecord]
     claims: list[ClaimRecord]
     capabilities: list[CapabilityRecord]
     warnings: list[str]
@@ -322,7 +388,8 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "unmatched": [cast("UnmatchedRecord", asdict(each)) for each in analysis.unmatched],
         "exclusions": [cast("ExclusionRecord", asdict(each)) for each in analysis.exclusions],
         "stalls": [cast("StallRecord", _plain(asdict(each))) for each in analysis.stalls],
-        "attribution": list(analysis.attribution),
+        "attribution": [cast("AttributionRecord", _plain(asdict(each))) for each in analysis.attribution],
+        "dose_response": [cast("DoseResponseRecord", _plain(asdict(each))) for each in analysis.dose_response],
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
         "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],
         "warnings": [*bundle.warnings, *analysis.warnings],

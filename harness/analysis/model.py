@@ -166,6 +166,80 @@ class Distribution:
     unsteady: tuple[int, ...] = ()  # blocks whose steps reached no steady state: shown, and not left out
 
 
+CauseName = Literal[
+    "launch",  # of a kernel; on a CPU an operation of the framework
+    "sync",
+    "copy_latency",
+    "copy_bandwidth",
+    "allocation",
+    "file",
+    "file_bandwidth",
+    "clock",
+    "unexplained",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """A part of the gap between two platforms' steps: a count, times what one costs more on the platform.
+
+    `seconds` is of launches as if none were hidden behind work of the device; `bounds` is what it is if all are, and if
+    none is. The bounds of the unexplained part follow. `seconds` is None where `reason` says why it could not be had.
+    """
+
+    cause: CauseName
+    seconds: float | None = None
+    ci95: tuple[float | None, float | None] = (None, None)
+    count: float | None = None  # a step's; of bandwidths bytes, of the clock seconds of computing
+    cost_seconds: float | None = None  # how much more one of them costs; of several kinds their mean
+    probe: str = ""  # which task and metric say so
+    bounds: tuple[float, float] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribution:
+    """The gap between the steps of one workload on two platforms, taken apart (`harness.analysis.attribution`)."""
+
+    task: str
+    stack: str
+    device: str
+    baseline: str
+    platform: str
+    step_seconds: float  # the baseline's: mean over blocks of per-invocation medians
+    gap_seconds: float  # platform - baseline, likewise
+    gap_ci95: tuple[float | None, float | None]
+    comparable: bool
+    causes: tuple[Cause, ...]  # they sum up to the gap, but for rounding; the last is the unexplained part
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dose:
+    """One task of a dose-response line."""
+
+    task: str
+    launches: float  # a step's
+    gap_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoseResponse:
+    """The gaps of several tasks against their launches: the slope should be what one launch costs more by the probe."""
+
+    platform: str
+    baseline: str
+    stack: str
+    device: str
+    slope_seconds: float | None  # a launch; None where `reason` says why
+    ci95: tuple[float | None, float | None]
+    probe_seconds: float
+    probe_ci95: tuple[float | None, float | None]
+    agrees: bool | None  # None where an interval is missing
+    points: tuple[Dose, ...]
+    reason: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stall:
     """What part of a training step with real data waits for them (`harness.analysis.stalls`)."""
@@ -193,7 +267,8 @@ class Analysis:
     unmatched: tuple[Unmatched, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
     stalls: tuple[Stall, ...] = ()
-    attribution: tuple[Any, ...] = ()
     comparability: tuple[Difference, ...] = ()  # the gravest first
+    attribution: tuple[Attribution, ...] = ()
+    dose_response: tuple[DoseResponse, ...] = ()
     differences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # inspection key → platform → value
     warnings: tuple[str, ...] = ()  # about the run as a whole

@@ -31,6 +31,7 @@ PRIMARY: Mapping[str, Primary] = {
     "control.fma": Primary("fma_seconds"),
     "control.fma_device": Primary("device_fma_seconds"),
     "control.delay": Primary("delay_seconds"),
+    "control.step": Primary(STEP),
     "copies.allocation": Primary("allocate_seconds", {"bytes": 2**20}),
     "copies.bandwidth": Primary("copy_bandwidth", {"bytes": 2**28}),
     "copies.collective": Primary("bus_bandwidth"),

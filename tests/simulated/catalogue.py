@@ -23,6 +23,7 @@ COMPUTE = 0.4e-3  # seconds
 # An invocation lasts about a second.
 TASKS = f"""\
   control.fma_device: {{samples: 3, sample_seconds: 0.02}}
+  control.step: {{samples: 20, launches: 4, h2d_bytes: {COPIED}, d2d_bytes: {COPIED}}}
   driver.context: {{samples: 30}}
   driver.launch: {{launches: {LAUNCHES}, samples: 100, launches_per_point: 400, calls: 200}}
   driver.sync: {{samples: 60, warmup: 5}}

@@ -140,6 +140,7 @@ FATES = {
     "control.fma_device": Fate(
         status="failed", reason=r"cuStreamQuery: CUDA_ERROR_LAUNCH_FAILED \(719\): .*context is lost"
     ),
+    "control.step": Fate(status="oom", reason=r"cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY .*ulimit -l"),
     "driver.launch": Fate(status="failed", reason=r"cuStreamQuery: CUDA_ERROR_LAUNCH_FAILED .*dmesg"),
     "driver.context": Fate(status="crashed", reason=r"ended by SIGSEGV; see logs/"),
     "driver.sync": Fate(status="ok", warning=r"GPU-.*throttled|throttled.*GPU-"),

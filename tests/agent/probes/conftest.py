@@ -25,7 +25,14 @@ class RunTask(Protocol):
 
 
 class RunOnGpu(Protocol):
-    def __call__(self, entry: str, *, device: str = "cuda:0", **params: Any) -> Outcome: ...  # noqa: ANN401 - Scalars
+    def __call__(
+        self,
+        entry: str,
+        *,
+        device: str = "cuda:0",
+        locations: Sequence[Location] = (),
+        **params: Any,  # noqa: ANN401 - Scalars
+    ) -> Outcome: ...
 
 
 @pytest.fixture
@@ -38,8 +45,14 @@ def run_task() -> RunTask:
 
 @pytest.fixture
 def run_on_gpu() -> RunOnGpu:
-    def run(entry: str, *, device: str = "cuda:0", **params: Any) -> Outcome:  # noqa: ANN401 - Scalars
-        return _run(entry, device, (), params)
+    def run(
+        entry: str,
+        *,
+        device: str = "cuda:0",
+        locations: Sequence[Location] = (),
+        **params: Any,  # noqa: ANN401 - Scalars
+    ) -> Outcome:
+        return _run(entry, device, locations, params)
 
     return run
 
