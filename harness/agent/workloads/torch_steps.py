@@ -49,7 +49,7 @@ def run(context: Context, prepare: Callable[[Any, Context], Work], rate: Rate) -
     if context.spec.device != "cpu" and not torch.cuda.is_available():
         reason = "torch sees no GPU: its build is for CPU, or the driver is not visible here."
         return Outcome(metrics=(), versions=versions, status="failed", reason=reason)
-    _configure(torch, context)
+    configure(torch, context)
     recorder = Recorder(
         warmup=context.integer("num_warmup_batches"),
         batches=context.integer("num_batches"),
@@ -102,7 +102,8 @@ class _TimedSteps:
         return seconds, value
 
 
-def _configure(torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
+def configure(torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
+    """Set torch up as the parameters ask for it."""
     threads = context.integer("threads")
     if threads > 0:
         torch.set_num_threads(threads)
