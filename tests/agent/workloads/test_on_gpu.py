@@ -1,4 +1,4 @@
-"""The options of the twins that need an NVIDIA GPU, on the stack with CUDA. Run where there is one; listed elsewhere."""
+"""The options of the twins that need an NVIDIA GPU, on the stack with CUDA. Elsewhere each is a skip."""
 
 from __future__ import annotations
 
