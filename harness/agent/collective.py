@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +18,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from harness.agent.children import StepError, isolation, tail
-from harness.agent.own_process import command
+from harness.agent.children import StepError
+from harness.agent.ranks import Rank
 
 LIMIT = 120.0  # seconds for all ranks together
 POLL = 0.05  # seconds; the ranks' own clocks count
@@ -46,58 +43,21 @@ def all_reduce(group: Group) -> Mapping[int, list[float]]:
         folder = Path(name)
         ranks = []
         for number in range(group.ranks):
-            ranks.append(_Rank(group, number, folder))
+            order = {**vars(group), "sizes": list(group.sizes), "rank": number, "folder": str(folder)}
+            ranks.append(Rank(number, "harness.agent.collective", order))
             stack.callback(ranks[-1].end)
         _await(ranks)
         found: dict[str, list[float]] = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
         return {int(size): seconds for size, seconds in found.items()}
 
 
-def _await(ranks: Sequence[_Rank]) -> None:
+def _await(ranks: Sequence[Rank]) -> None:
     """Wait for all; of those that fail the first counts, since the others then wait for it in vain."""
     due = time.monotonic() + LIMIT
     while sum(rank.has_ended() for rank in ranks) < len(ranks):  # each is asked every time
         if time.monotonic() > due:
             raise StepError(f"the process group: no end within {LIMIT:g} s: {ranks[0].said()}")
         time.sleep(POLL)
-
-
-class _Rank:
-    """One process and what it prints."""
-
-    def __init__(self, group: Group, number: int, folder: Path) -> None:
-        order = json.dumps({**vars(group), "sizes": list(group.sizes), "rank": number, "folder": str(folder)})
-        self._number = number
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        self._process = subprocess.Popen(
-            command("harness.agent.collective", order, options=isolation()),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **_meeting()},
-        )
-
-    def has_ended(self) -> bool:
-        """Whether it ended well. Raises StepError if it ended otherwise."""
-        status = self._process.poll()
-        if status:
-            raise StepError(f"rank {self._number} of the process group: exit status {status}: {self.said()}")
-        return status == 0
-
-    def said(self) -> str:
-        """Return the end of what it printed."""
-        return tail(self._log)
-
-    def end(self) -> None:
-        """End it if it runs, and wait for that."""
-        self._process.kill()
-        self._process.wait()
-        self._log.close()
-
-
-def _meeting() -> dict[str, str]:
-    """Let gloo meet on the loopback interface: looking this host's name up fails where there is no network."""
-    return {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" and "GLOO_SOCKET_IFNAME" not in os.environ else {}
 
 
 def main(arguments: Sequence[str]) -> int:

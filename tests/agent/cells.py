@@ -14,13 +14,16 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 600.0  # seconds
 
 
-def stack_python(name: str) -> Path:
-    """Return the interpreter of a stack of matrix.yaml without a GPU, installed if need be."""
+def stack_python(name: str, *, gpu: bool = False) -> Path:
+    """Return the interpreter of a stack of matrix.yaml, of its variant for hosts with a GPU or without one.
+
+    It is installed if need be.
+    """
     from harness import stacks  # noqa: PLC0415 - the controller's: the agent's tests also run on older Pythons
     from harness.matrix.load import load  # noqa: PLC0415 - likewise
 
     config = load(ROOT / "matrix.yaml").stacks[name]
-    return stacks.environment(stacks.resolve(name, config, root=ROOT, gpu=False), lambda _line: None)
+    return stacks.environment(stacks.resolve(name, config, root=ROOT, gpu=gpu), lambda _line: None)
 
 
 def run_cell(

@@ -13,14 +13,15 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.agreement import joined, kernel, tf_cnn, tooling
+from tests.agreement import joined, kernel, tf_cnn, tooling, torch_cnn
 from tests.agreement.table import FAULTS, HEADINGS, Agreement, Comparison, Row, line, measure, selected
 
 COMPARISONS: tuple[Comparison, ...] = (
     *joined.COMPARISONS,
     *kernel.COMPARISONS,
     *tooling.COMPARISONS,
-    tf_cnn.COMPARISON,
+    *tf_cnn.COMPARISONS,
+    *torch_cnn.COMPARISONS,
 )
 
 

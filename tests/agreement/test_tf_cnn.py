@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.agreement.tf_cnn import Agreement, _check_flags
+from tests.agreement.tf_cnn import BY_HAND, Agreement, _check_flags
 
 
 def test_the_interval_of_known_ratios() -> None:
@@ -23,5 +23,6 @@ def test_a_small_difference_is_agreement_however_sure() -> None:
     assert Agreement.of([0.995, 0.9951, 0.9949]).holds
 
 
-def test_the_flags_typed_by_hand_are_those_of_the_task() -> None:
-    _check_flags()
+@pytest.mark.parametrize("model", BY_HAND)
+def test_the_flags_typed_by_hand_are_those_of_the_task(model: str) -> None:
+    _check_flags(model)

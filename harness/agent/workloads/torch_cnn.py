@@ -9,9 +9,10 @@ from typing import Any
 
 from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Scalar
-from harness.agent.task import Context, Outcome, Task, Unsupported
-from harness.agent.workloads import torch_images, torch_steps
+from harness.agent.task import Context, Outcome, Task
+from harness.agent.workloads import torch_graph, torch_images, torch_ranks, torch_steps
 from harness.agent.workloads.torch_images import Images, layout
+from harness.agent.workloads.torch_ranks import Share
 from harness.agent.workloads.torch_steps import Prepare, Rate, Work
 
 PARAMS: Mapping[str, Scalar] = {
@@ -20,6 +21,8 @@ PARAMS: Mapping[str, Scalar] = {
     "precision": "float32",  # float16 and bfloat16: torch's automatic mixed precision
     "channels_last": False,
     "compile": False,  # by torch.compile, which wants a C++ compiler on a CPU
+    "cuda_graph": False,  # of the forward and backward pass; the optimizer's step stays outside
+    "processes": 1,  # that share the training, each with batch_size images, and on GPUs each with one
     **torch_images.PARAMS,
     **torch_steps.PARAMS,
 }
@@ -41,7 +44,8 @@ SECONDS: Mapping[str, float] = {
 
 def run(context: Context) -> Outcome:
     """Train the twin that the task's entry names. Raises Unavailable where the stack has no torch, and as `chosen`."""
-    rate = Rate(name="images_per_second", unit="images/s", per_step=context.integer("batch_size"))
+    images = context.integer("batch_size") * context.integer("processes")
+    rate = Rate(name="images_per_second", unit="images/s", per_step=images)
     try:
         return torch_steps.run(context, chosen(context), rate)
     except DataSetError as error:
@@ -51,28 +55,52 @@ def run(context: Context) -> Outcome:
 def chosen(context: Context) -> Prepare:
     """Return what prepares the twin that the entry names.
 
-    Raises Unsupported for a precision that there is not, Unavailable where there is no place for its data.
+    Raises Unsupported for a CUDA graph on a CPU, Unavailable where there is no place for its data.
     """
-    if context.text("precision") not in PRECISIONS:
-        msg = f"precision {context.text('precision')} is not one of {', '.join(PRECISIONS)}: correct it in matrix.yaml"
-        raise Unsupported(msg)
+    if context.flag("cuda_graph"):
+        torch_graph.check(context.spec.device)
     torch_images.check(context)
     return _prepared
 
 
+def follow(torch: Any, context: Context, share: Share) -> None:  # noqa: ANN401 - a module
+    """Make the steps of a rank that is not measured."""
+    torch_steps.configure(torch, context)
+    with _work(torch, context, share) as work:
+        for number in range(context.integer("num_warmup_batches") + context.integer("num_batches")):
+            work.step(number)
+
+
+def conflict(params: Mapping[str, Scalar]) -> str:
+    """Return which parameters don't go together and what to do, empty if they do."""
+    if params["processes"] != 1 and params["forward_only"]:
+        return "processes share gradients, and forward_only has none. Set one of the two."
+    if params["cuda_graph"] and (params["processes"] != 1 or params["compile"]):
+        return "cuda_graph captures what one process runs without torch.compile. Leave processes and compile out."
+    if params["cuda_graph"] and params["real_data"]:
+        return "cuda_graph reads the same memory in each step, and real_data brings new images. Set one of the two."
+    return ""
+
+
 @contextmanager
 def _prepared(torch: Any, context: Context) -> Iterator[Work]:  # noqa: ANN401 - a module
+    with torch_ranks.joined(torch, context) as share, _work(torch, context, share) as work:
+        yield work
+
+
+@contextmanager
+def _work(torch: Any, context: Context, share: Share) -> Iterator[Work]:  # noqa: ANN401 - a module
     models = importlib.import_module("harness.agent.workloads.torch_models")
     twin = models.TWINS[context.spec.entry.partition(".")[2]]
     kind = Inference if context.flag("forward_only") else Training
     with torch_images.supplied(torch, context, twin.image_size, twin.classes) as images:
-        yield kind(torch, context, twin, images)
+        yield kind(torch, context, twin, images, share)
 
 
 class _Model:
     """A model and its data on the device, as the parameters ask for them."""
 
-    def __init__(self, torch: Any, context: Context, twin: Any, images: Images) -> None:  # noqa: ANN401 - a module, a Twin
+    def __init__(self, torch: Any, context: Context, twin: Any, images: Images, share: Share) -> None:  # noqa: ANN401
         self._torch = torch
         self._device = torch.device(context.spec.device)
         self._batch_size = context.integer("batch_size")
@@ -81,7 +109,9 @@ class _Model:
         self._supply = images
         self.versions = images.versions
         self._model = twin.model().to(self._device, memory_format=layout(torch, context))
-        self._forward = torch.compile(self._model) if context.flag("compile") else self._model
+        shared = share(self._model)
+        self._forward = torch.compile(shared) if context.flag("compile") else shared
+        self._graph = context.flag("cuda_graph")
 
     def _mixed(self) -> Any:  # noqa: ANN401 - a context manager
         """Return what the forward pass runs in."""
@@ -92,40 +122,51 @@ class _Model:
 class Training(_Model):
     """Steps of stochastic gradient descent."""
 
-    def __init__(self, torch: Any, context: Context, twin: Any, images: Images) -> None:  # noqa: ANN401 - as above
-        super().__init__(torch, context, twin, images)
+    def __init__(self, torch: Any, context: Context, twin: Any, images: Images, share: Share) -> None:  # noqa: ANN401
+        super().__init__(torch, context, twin, images, share)
         layers = importlib.import_module("harness.agent.workloads.torch_layers")
         self._optimizer = torch.optim.SGD(layers.parameter_groups(self._model), lr=0.0)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._precision == "float16")
+        self._passes = torch_graph.captured(torch, self._eager) if self._graph else self._eager
 
     def step(self, number: int, end: Any = None) -> float:  # noqa: ANN401 - a CUDA event
         """Make a training step and return its loss: fetching it waits for the device, as upstream does."""
-        images, labels = self._supply.images(), self._supply.labels()
         for group in self._optimizer.param_groups:
             group["lr"] = self._twin.learning_rate(number, self._batch_size)
-        self._optimizer.zero_grad(set_to_none=True)
-        with self._mixed():
-            loss = self._torch.nn.functional.cross_entropy(self._forward(images), labels)
-        self._scaler.scale(loss).backward()
+        self._passes()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if end is not None:
             end.record()
-        return float(loss.item())
+        return float(self._loss.item())
+
+    def _eager(self) -> None:
+        """Compute loss and gradients, in memory that stays the same where this is captured."""
+        images, labels = self._supply.images(), self._supply.labels()
+        self._optimizer.zero_grad(set_to_none=True)
+        with self._mixed():
+            self._loss = self._torch.nn.functional.cross_entropy(self._forward(images), labels)
+        self._scaler.scale(self._loss).backward()
 
 
 class Inference(_Model):
     """Forward passes in evaluation mode."""
 
+    def __init__(self, torch: Any, context: Context, twin: Any, images: Images, share: Share) -> None:  # noqa: ANN401
+        super().__init__(torch, context, twin, images, share)
+        self._model.eval()
+        self._pass = torch_graph.captured(torch, self._eager) if self._graph else self._eager
+
     def step(self, number: int, end: Any = None) -> float:  # noqa: ARG002, ANN401 - steps are alike; a CUDA event
         """Make a forward pass and return the mean of its outputs, as a sign of their soundness."""
-        self._model.eval()
-        images = self._supply.images()
-        with self._torch.no_grad(), self._mixed():
-            outputs = self._forward(images)
+        self._pass()
         if end is not None:
             end.record()
-        return float(outputs.float().mean().item())
+        return float(self._outputs.float().mean().item())
+
+    def _eager(self) -> None:
+        with self._torch.no_grad(), self._mixed():
+            self._outputs = self._forward(self._supply.images())
 
 
 def _task(model: str) -> Task:
@@ -135,6 +176,8 @@ def _task(model: str) -> Task:
         params=PARAMS,
         frameworks=("torch",),
         devices=("cpu", "cuda"),
+        choices={"precision": PRECISIONS},
+        conflict=conflict,
         work=("batch_size", "num_batches"),
         limits=LIMITS,
         seconds=SECONDS[model],

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unsupported
-from harness.agent.workloads import torch_steps
+from harness.agent.workloads import torch_graph, torch_steps
 from harness.agent.workloads.torch_steps import Prepare, Rate, whole
 
 PARAMS: Mapping[str, Scalar] = {
@@ -26,7 +26,6 @@ PARAMS: Mapping[str, Scalar] = {
     "num_batches": 200,  # tokens
     "num_warmup_batches": 20,
 }
-CAPTURE_WARMUP = 3  # steps on a stream of their own before a capture, as torch's documentation has it
 
 
 def run(context: Context) -> Outcome:
@@ -36,9 +35,8 @@ def run(context: Context) -> Outcome:
 
 def chosen(context: Context) -> Prepare:
     """Return what prepares the decoding. Raises Unsupported for a graph without a GPU, and for sizes that don't fit."""
-    if context.flag("cuda_graph") and context.spec.device == "cpu":
-        msg = "a CUDA graph needs a GPU: run the task without cuda_graph here"
-        raise Unsupported(msg)
+    if context.flag("cuda_graph"):
+        torch_graph.check(context.spec.device)
     if context.integer("width") % context.integer("heads"):
         msg = (
             f"width {context.integer('width')} is no multiple of heads {context.integer('heads')}: correct matrix.yaml"
@@ -60,7 +58,9 @@ class Decoding:
         self._context = context.integer("context")
         self._model = model.to(context.spec.device).eval()
         self._token, self._position = (torch.zeros(1, dtype=torch.int64, device=context.spec.device) for _ in range(2))
-        self._decode: Callable[[], None] = self._captured() if context.flag("cuda_graph") else self._eager
+        self._decode: Callable[[], None] = self._eager
+        if context.flag("cuda_graph"):
+            self._decode = torch_graph.captured(torch, self._eager)
 
     def step(self, number: int, end: Any = None) -> float:  # noqa: ANN401 - a CUDA event
         """Decode a token and return it."""
@@ -73,20 +73,6 @@ class Decoding:
     def _eager(self) -> None:
         with self._torch.no_grad():
             self._token.copy_(self._model(self._token, self._position))
-
-    def _captured(self) -> Callable[[], None]:
-        cuda = self._torch.cuda
-        side = cuda.Stream()
-        side.wait_stream(cuda.current_stream())
-        with cuda.stream(side):
-            for _ in range(CAPTURE_WARMUP):
-                self._eager()
-        cuda.current_stream().wait_stream(side)
-        graph = cuda.CUDAGraph()
-        with cuda.graph(graph):
-            self._eager()
-        replay: Callable[[], None] = graph.replay
-        return replay
 
 
 TASKS: Mapping[str, Task] = {

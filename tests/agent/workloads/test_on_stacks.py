@@ -181,6 +181,40 @@ def test_torch_cnn_runs(torch_python: Path, model: str, batch_size: int, options
     assert "3 timed steps" in result.warnings[0]
 
 
+def test_two_processes_share_a_training(torch_python: Path) -> None:
+    few: dict[str, Scalar] = {"batch_size": 8, "num_batches": 10, "num_warmup_batches": 2, "threads": 1, "processes": 2}
+    result = run_cell("torch_cnn.resnet20", few, python=torch_python)
+    _assert_sound(result, warmup=2, batches=10, per_step=16)
+
+
+# The others' images are other ones: from the second step on, their gradients show in rank 0's loss.
+SHARED = """
+import json, torch
+from harness.agent.messages import CellSpec
+from harness.agent.task import Context
+from harness.agent.workloads import torch_cnn, torch_ranks, torch_steps
+
+def losses(processes):
+    names = dict.fromkeys(("cell", "platform", "stack", "task"), "-") | {"entry": "torch_cnn.resnet20"}
+    spec = CellSpec(**names, params={}, device="cpu", block=1, attempt=1, seed=1)
+    few = {"batch_size": 4, "num_batches": 2, "num_warmup_batches": 1, "threads": 0, "processes": processes}
+    context = Context(spec=spec, params={**torch_cnn.PARAMS, **few}, progress=print)
+    torch_steps.configure(torch, context)
+    with torch_ranks.joined(torch, context) as share:
+        work = torch_cnn._work(torch, context, share)
+        return [work.step(number) for number in range(3)]
+
+torch.set_num_threads(1)
+print(json.dumps({"alone": losses(1), "shared": losses(2)}))
+"""
+
+
+def test_the_gradients_are_those_of_all_processes(torch_python: Path) -> None:
+    losses = _counts(torch_python, "-c", SHARED)
+    assert losses["shared"][0] == pytest.approx(losses["alone"][0], rel=1e-5)
+    assert losses["shared"][2] != pytest.approx(losses["alone"][2], rel=1e-5)
+
+
 def test_torch_matmul_runs(torch_python: Path) -> None:
     params: dict[str, Scalar] = {"size": 256, "products": 4, "num_batches": 20, "num_warmup_batches": 1, "threads": 1}
     result = run_cell("torch_matmul.square", params, python=torch_python)

@@ -36,6 +36,16 @@ def test_the_twins_have_names_of_tf_cnn() -> None:
     assert set(torch_cnn.TASKS) <= set(tf_cnn.IMAGENET) | set(tf_cnn.CIFAR10)
 
 
-def test_a_precision_that_there_is_not_is_named(make_context: MakeContext) -> None:
-    with pytest.raises(Unsupported, match="precision float8 is not one of float32, float16, bfloat16"):
-        torch_cnn.run(make_context("torch_cnn.trivial", params={"precision": "float8"}))
+def test_what_torch_cannot_do_together_is_refused_by_plan() -> None:
+    task = torch_cnn.TASKS["trivial"]
+    assert task.refusal("precision", "float8") == "one of float32, float16, bfloat16 is expected"
+    assert task.conflict(task.params) == ""
+    assert task.conflict({**task.params, "processes": 2, "precision": "bfloat16"}) == ""
+    assert "forward_only has none" in task.conflict({**task.params, "processes": 2, "forward_only": True})
+    assert "Leave processes and compile out" in task.conflict({**task.params, "cuda_graph": True, "processes": 2})
+    assert "Leave processes and compile out" in task.conflict({**task.params, "cuda_graph": True, "compile": True})
+
+
+def test_a_cuda_graph_needs_a_gpu(make_context: MakeContext) -> None:
+    with pytest.raises(Unsupported, match="a CUDA graph needs a GPU"):
+        torch_cnn.run(make_context("torch_cnn.trivial", params={"cuda_graph": True}))

@@ -1,0 +1,67 @@
+"""Several processes in one training, as far as it goes without torch; `test_on_stacks` has the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from harness.agent import own_process
+from harness.agent.children import StepError
+from harness.agent.task import Unavailable
+from harness.agent.workloads import torch_ranks
+from tests.agent.workloads.conftest import MakeContext
+
+
+def fake_torch(*, available: bool = True, gpus: int = 0) -> SimpleNamespace:
+    distributed = SimpleNamespace(is_available=lambda: available)
+    return SimpleNamespace(distributed=distributed, cuda=SimpleNamespace(device_count=lambda: gpus))
+
+
+def test_a_process_alone_is_not_joined(make_context: MakeContext) -> None:
+    with torch_ranks.joined(fake_torch(available=False), make_context("torch_cnn.trivial")) as share:
+        assert share("model") == "model"
+
+
+@pytest.mark.parametrize(
+    ("torch", "device", "words"),
+    [
+        (fake_torch(available=False), "cpu", "has no torch.distributed"),
+        (fake_torch(gpus=1), "cuda:0", "processes is 2, one a GPU, and torch sees 1"),
+    ],
+)
+def test_what_several_need_is_told(make_context: MakeContext, torch: SimpleNamespace, device: str, words: str) -> None:
+    context = make_context("torch_cnn.trivial", device=device, params={"processes": 2})
+    with pytest.raises(Unavailable, match=words), torch_ranks.joined(torch, context):
+        pass
+
+
+@contextmanager
+def fake_member(torch: object, device: str, seat: object) -> Iterator[torch_ranks.Share]:
+    yield lambda model: model
+
+
+@pytest.mark.parametrize(
+    ("program", "error", "words"),
+    [
+        ("import sys; sys.exit('no room')", StepError, "rank 1 of the process group: exit status 1: no room"),
+        ("pass", RuntimeError, "Connection closed by peer"),
+    ],
+)
+def test_a_rank_that_failed_is_told_in_place_of_the_lost_connection(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch, program: str, error: type[Exception], words: str
+) -> None:
+    monkeypatch.setattr(own_process, "PROGRAM", program)
+    monkeypatch.setattr(torch_ranks, "_member", fake_member)
+    context = make_context("torch_cnn.trivial", params={"processes": 2})
+    with pytest.raises(error, match=words), torch_ranks.joined(fake_torch(), context):
+        raise RuntimeError("Connection closed by peer")
+
+
+def test_a_rank_that_hangs_is_ended(make_context: MakeContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_process, "PROGRAM", "import time; time.sleep(60)")
+    monkeypatch.setattr(torch_ranks, "_member", fake_member)
+    with torch_ranks.joined(fake_torch(), make_context("torch_cnn.trivial", params={"processes": 3})) as share:
+        assert share("model") == "model"
