@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from harness.results.bundle import read
 from tests.program import bundle_of, command, environment, harness, project
 from tests.simulated.driver import SimulatedDriver
 from tests.windows import smoke
@@ -48,6 +49,9 @@ def check(suite: Suite, folder: Path) -> list[str]:
     bundles = []
     for number in range(1, BOOTS + 1):
         bundles += [_linux(folder / f"linux-{number}", number), _windows(suite, folder / f"windows-{number}", number)]
+    failed = [line for path in bundles for line in read(path).journal if line.status != "ok"]
+    if failed:
+        return [f"{line.cell}: {line.status}: {line.reason}" for line in failed]
     merged, report = folder / "merged.zip", folder / "report"
     for arguments in (["merge", *bundles, "-o", merged], ["report", merged, "-o", report]):
         done = harness(*map(str, arguments), cwd=folder, timeout=SECONDS)
