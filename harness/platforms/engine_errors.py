@@ -7,6 +7,7 @@ line.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -168,6 +169,11 @@ TABLE = (
         remedy="Free some, or lower `shm_size` and the batch.",
     ),
     Row(
+        pattern=r"\(5, 'CreateFile'",  # of a named pipe; the words are in the language of the user
+        problem="no permission to talk to the engine",
+        remedy="As administrator `net localgroup docker-users %USERNAME% /add`, then log in again.",
+    ),
+    Row(
         pattern=r"permission denied",
         problem="no permission to talk to the engine",
         remedy="`sudo usermod -aG docker $USER`, then log in again.",
@@ -179,7 +185,7 @@ TABLE = (
     ),
     Row(
         pattern=r"FileNotFoundError|No such file or directory|Connection refused|ConnectionRefused|cannot find the file"
-        r"|Connection aborted|RemoteDisconnected|BrokenPipe",
+        r"|\(2, 'CreateFile'|Connection aborted|RemoteDisconnected|BrokenPipe",
         problem="no container engine answers",
         remedy="Install Docker, or start it with `sudo systemctl start docker` (Docker Desktop: start it).",
     ),
@@ -219,13 +225,15 @@ def engine_errors(platform: str) -> Iterator[None]:
     from requests.exceptions import RequestException  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
+    sdk: tuple[type[Exception], ...] = (DockerException, RequestException, HTTPError)
+    address: tuple[type[Exception], ...] = (ValueError, AttributeError)  # of a wrong one
     try:
         yield
-    except (
-        DockerException,
-        RequestException,
-        HTTPError,
-        ValueError,
-        AttributeError,
-    ) as error:  # a wrong address: the last two
+    except sdk + address + _of_named_pipes() as error:
         raise failure(platform, str(getattr(error, "explanation", None) or error)) from error
+
+
+def _of_named_pipes() -> tuple[type[Exception], ...]:
+    """Windows: pywin32's error, which is no OSError. The SDK has loaded it where it speaks through a named pipe."""
+    pywin32 = sys.modules.get("pywintypes")
+    return (pywin32.error,) if pywin32 else ()

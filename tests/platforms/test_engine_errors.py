@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import types
 
 import docker.errors
 import pytest
@@ -66,6 +68,8 @@ SAID = [
         "Error while fetching server API version: ('Connection aborted.', PermissionError(13, 'Permission denied'))",
         "no permission to talk to the engine",
     ),
+    ("(5, 'CreateFile', 'Zugriff verweigert')", "no permission to talk to the engine"),
+    ("(2, 'CreateFile', 'Das System kann die angegebene Datei nicht finden.')", "no container engine answers"),
     ("client version 1.24 is too old. Minimum supported API version is 1.44", "share no API version"),
     (
         "docker.sock: FileNotFoundError: No such file or directory",
@@ -114,6 +118,15 @@ def test_exceptions_of_sdk_and_transport_become_errors_of_the_platform() -> None
         with pytest.raises(PlatformError, match=r"^docker: ") as caught, engine_errors("docker"):
             raise error
         assert caught.value.__cause__ is error
+
+
+def test_an_error_of_a_named_pipe_becomes_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pywin32's, as a Windows without Docker Desktop raises it; a fake of its module, which is Windows' alone."""
+    fake = types.ModuleType("pywintypes")
+    fake.error = type("error", (Exception,), {})  # type: ignore[attr-defined]  # as pywin32 has it
+    monkeypatch.setitem(sys.modules, "pywintypes", fake)
+    with pytest.raises(PlatformError, match="no container engine answers"), engine_errors("docker"):
+        raise fake.error(2, "CreateFile", "The system cannot find the file specified.")
 
 
 def test_an_error_of_ours_passes_unchanged() -> None:

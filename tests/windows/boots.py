@@ -2,7 +2,8 @@
 
 Both sides have a simulated GPU of the same UUID, whose launch is planted twice as dear under Windows. Windows is Wine,
 and its bundles say so. A boot of Linux is a run of the program that sees another boot_id: the kernel's file is covered
-for it alone, which takes root.
+for it alone, which takes root. It has a cache and a /dev/shm of its own, since it takes what other runs keep there for
+left over from before the boot.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from harness.results.bundle import read
 from tests.program import bundle_of, command, environment, harness, project
 from tests.simulated.driver import SimulatedDriver
 from tests.windows import smoke
@@ -38,7 +40,7 @@ PROFILE = "boots"
 LAUNCH_NS = 100_000
 DEARER = 2.0
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-AS_BOOT = f'mount --bind "$0" {BOOT_ID} && exec "$@"'
+AS_BOOT = f'mount --bind "$0" {BOOT_ID} && mount -t tmpfs tmpfs /dev/shm && exec "$@"'
 BOOTS = 2  # of each system
 SECONDS = 300.0
 
@@ -48,6 +50,9 @@ def check(suite: Suite, folder: Path) -> list[str]:
     bundles = []
     for number in range(1, BOOTS + 1):
         bundles += [_linux(folder / f"linux-{number}", number), _windows(suite, folder / f"windows-{number}", number)]
+    failed = [line for path in bundles for line in read(path).journal if line.status != "ok"]
+    if failed:
+        return [f"{line.cell}: {line.status}: {line.reason}" for line in failed]
     merged, report = folder / "merged.zip", folder / "report"
     for arguments in (["merge", *bundles, "-o", merged], ["report", merged, "-o", report]):
         done = harness(*map(str, arguments), cwd=folder, timeout=SECONDS)
@@ -95,7 +100,8 @@ def _linux(folder: Path, number: int) -> Path:
     project(folder, MATRIX)
     boot = folder / "boot_id"
     boot.write_text(f"{number:08d}-0000-4000-8000-000000000000\n", encoding="ascii")
-    environ = SimulatedDriver(launch_ns=LAUNCH_NS).install(folder / "driver", environment())
+    own = environment({"OVERHEAD_MATRIX_CACHE": str(folder / "cache")})
+    environ = SimulatedDriver(launch_ns=LAUNCH_NS).install(folder / "driver", own)
     covered = ["unshare", "--mount", "sh", "-c", AS_BOOT, str(boot)]
     subprocess.run(
         [*covered, *command("run", "--profile", PROFILE)], cwd=folder, env=environ, check=True, timeout=SECONDS
