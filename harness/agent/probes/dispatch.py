@@ -17,7 +17,7 @@ timed section; with `wait` = `each` every operation is awaited within it.
 from __future__ import annotations
 
 import timeit
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,12 +118,13 @@ def _tensorflow(tensorflow: Any, context: Context) -> Eager:  # noqa: ANN401 - a
     if device != "cpu" and not tensorflow.config.list_physical_devices("GPU"):
         raise Unavailable("TensorFlow sees no GPU: its build is for CPU, or the driver is not visible here")
     with tensorflow.device(device):
+        one = tensorflow.ones(1)
         names = {
             "tensorflow": tensorflow,
-            "one": tensorflow.ones(1),
+            "one": one,
             "total": tensorflow.Variable(tensorflow.zeros(1)),
             "square": tensorflow.ones((2, 2)),
-            "synchronize": tensorflow.test.experimental.sync_devices,
+            "synchronize": _synchronize(tensorflow, one),
         }
     return Eager(
         module=tensorflow,
@@ -135,6 +136,18 @@ def _tensorflow(tensorflow: Any, context: Context) -> Eager:  # noqa: ANN401 - a
         names=names,
         wait="pass" if device == "cpu" else "synchronize()",
     )
+
+
+def _synchronize(tensorflow: Any, one: Any) -> Callable[[], object]:  # noqa: ANN401 - a module, a tensor
+    """Return what waits for the device; before TensorFlow 2.12 that is fetching what was computed last."""
+
+    def fetch() -> object:
+        return (one + one).numpy()
+
+    if not hasattr(tensorflow.test, "experimental"):
+        return fetch
+    wait: Callable[[], object] = tensorflow.test.experimental.sync_devices
+    return wait
 
 
 TASK = Task(

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import pytest
 
@@ -147,6 +148,17 @@ def test_without_its_gpu_it_says_so(run: Run) -> None:
 def test_a_stack_without_the_framework_is_told(run: Run, stack: str, name: str) -> None:
     with pytest.raises(Unavailable, match=f"stack {stack} has no {name}"):
         run(stack=stack)
+
+
+def test_an_older_tensorflow_is_awaited_by_fetching_a_value() -> None:
+    newer = SimpleNamespace(test=SimpleNamespace(experimental=SimpleNamespace(sync_devices=lambda: "synchronized")))
+    assert dispatch._synchronize(newer, None)() == "synchronized"
+    older = SimpleNamespace(test=SimpleNamespace())
+    fetched: list[str] = []
+    total = SimpleNamespace(numpy=lambda: fetched.append("fetched"))
+    one = type("One", (), {"__add__": lambda _self, _other: total})()
+    dispatch._synchronize(older, one)()
+    assert fetched == ["fetched"]
 
 
 # In one process, alternated: the probe's own loop, and that of torch with the statement that a user would write.
