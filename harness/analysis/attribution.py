@@ -53,7 +53,7 @@ def attributions(
     baseline = bundle.manifest.plan.baseline
     counted = counts(medians, baseline)
     found = []
-    for platform in others(table, baseline):
+    for platform in others(table, baseline) if counted else ():
         probes = Probes(table, boots(bundle), baseline=baseline, platform=platform)
         theirs = counts(medians, platform)
         for cell, quantity in _steps(table.get(baseline, {})).items():
