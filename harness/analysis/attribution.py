@@ -53,7 +53,7 @@ def attributions(
     baseline = bundle.manifest.plan.baseline
     counted = counts(medians, baseline)
     found = []
-    for platform in others(table, baseline):
+    for platform in others(table, baseline) if counted else ():
         probes = Probes(table, boots(bundle), baseline=baseline, platform=platform)
         theirs = counts(medians, platform)
         for cell, quantity in _steps(table.get(baseline, {})).items():
@@ -148,7 +148,7 @@ def _remarks(step: Step, parts: Sequence[Part], sums: Sequence[Sum], *, hidden: 
     scarce = {task: number for each in sums for task, number in each.scarce.items()}
     if scarce:
         told = ", ".join(f"{task} has {number}" for task, number in sorted(scarce.items()))
-        yield f"too few invocations for an interval: {told}, {LEAST_INVOCATIONS} are needed"
+        yield f"too few invocations (of several boots: boots) for an interval: {told}, {LEAST_INVOCATIONS} are needed"
 
 
 def _steps(quantities: Iterable[Quantity]) -> Mapping[Cell, Quantity]:

@@ -107,9 +107,12 @@ def _priced(cause: CauseName, name: str, counted: Iterable[tuple[float, Price]])
         priced = [(number, price()) for number, price in numbers if number]
     except MissingError as missing:
         return Part(cause=cause, count=count, reason=str(missing))
+    more = total(cost.more * number for number, cost in priced)
+    if not all(more.terms.values()):
+        return Part(cause=cause, count=count, reason="no block has all that this is made of")
     return Part(
         cause=cause,
-        more=total(cost.more * number for number, cost in priced),
+        more=more,
         baseline=sum(number * cost.baseline for number, cost in priced),
         count=count,
         probe=", ".join(dict.fromkeys(cost.probe for _, cost in priced)),

@@ -46,7 +46,8 @@ def _any(dims: Dims) -> float:  # noqa: ARG001 - a Rank
 class Probes:
     """The probes of a pair of platforms. Whatever was not measured on both is a MissingError.
 
-    A probe on the workload's own stack is preferred; most run on the stack `driver` alone.
+    Of several quantities, one that both platforms have is preferred, and one on the workload's own stack: most probes
+    run on the stack `driver` alone.
     """
 
     def __init__(self, table: Arms, boot_of: BootOf, *, baseline: str, platform: str) -> None:
@@ -111,7 +112,7 @@ class Probes:
         if not known:
             told = ", ".join(f"{name} {value}" for name, value in dims.items())
             raise MissingError(f"{task} was not measured on {self.baseline}{f' ({told})' if told else ''}")
-        return min(known, key=lambda pair: (pair[0].stack != stack, rank(pair[1])))[0]
+        return min(known, key=lambda pair: (pair[0] not in self._theirs, pair[0].stack != stack, rank(pair[1])))[0]
 
     def _cost(self, quantity: Quantity, ours: Blocks, theirs: Blocks, probe: str) -> Cost:
         more = self._difference(quantity, ours, theirs)
@@ -134,7 +135,7 @@ class Probes:
 
     def _replicates(self, differences: Blocks) -> dict[Hashable, float]:
         by_boot = self._by_boot(differences)
-        return by_boot if len(by_boot) > 1 else {block: each for block, each in differences.items()}  # noqa: C416
+        return by_boot if len(by_boot) > 1 else dict(differences.items())
 
     def _by_boot(self, values: Blocks) -> dict[Hashable, float]:
         """Return boot → mean over its blocks."""

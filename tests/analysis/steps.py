@@ -107,13 +107,7 @@ class Run:
     def bundle(self) -> Bundle:
         """Return it as a bundle that was read; the baseline has two arms."""
         results = tuple(each for each in self._results() if each.task not in self.without)
-        boot = boots.Boot(number=1, costs={"native": 1.0, PLATFORM: 1.0}, kinds={PLATFORM: "container"})
-        return Bundle(
-            manifest=boots.manifest(boot),
-            journal=tuple(map(_line, results)),
-            invocations=results,
-            fingerprint=f"{self.seed:064x}",
-        )
+        return bundle_of(results, ("native", PLATFORM), fingerprint=f"{self.seed:064x}")
 
     def _results(self) -> Iterator[CellResult]:
         random = np.random.default_rng(self.seed)
@@ -150,6 +144,13 @@ class Run:
                 )
             )
         return tuple(found)
+
+
+def bundle_of(results: Sequence[CellResult], platforms: Sequence[str], *, fingerprint: str = "") -> Bundle:
+    """Return results as a bundle of one boot; the first platform is the baseline."""
+    boot = boots.Boot(number=1, costs=dict.fromkeys(platforms, 1.0))
+    journal = tuple(map(_line, results))
+    return Bundle(manifest=boots.manifest(boot), journal=journal, invocations=tuple(results), fingerprint=fingerprint)
 
 
 def _probes(machine: Machine) -> Mapping[str, list[Metric]]:

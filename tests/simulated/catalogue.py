@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
-from harness.agent.messages import Scalar
+from harness.agent.messages import Metric, Scalar
 from harness.agent.probes.copies_overlap import hidden
 from tests.simulated.driver import SimulatedDriver
 
@@ -23,7 +23,7 @@ COMPUTE = 0.4e-3  # seconds
 # An invocation lasts about a second.
 TASKS = f"""\
   control.fma_device: {{samples: 3, sample_seconds: 0.02}}
-  control.step: {{samples: 20, launches: 4, h2d_bytes: {COPIED}, d2d_bytes: {COPIED}}}
+  control.step: {{samples: 60, launches: {LAUNCHES}, h2d_bytes: {COPIED}, d2h_bytes: {COPIED}, d2d_bytes: {COPIED}}}
   driver.context: {{samples: 30}}
   driver.launch: {{launches: {LAUNCHES}, samples: 100, launches_per_point: 400, calls: 200}}
   driver.sync: {{samples: 60, warmup: 5}}
@@ -265,6 +265,37 @@ def hidden_share(driver: SimulatedDriver, way: str, alone: float) -> float:
         copy_ends = kernel_ends + moving - (kernel_ends - copy_began - latency) / slowed
     both = max(kernel_ends + wait, copy_ends) + wait
     return hidden(launch + compute + wait, 1e9 * alone, both)
+
+
+def step_gaps(ours: SimulatedDriver, theirs: SimulatedDriver) -> dict[str, float]:
+    """Return what the planted drivers make of each cause of control.step's gap, in seconds.
+
+    It has two groups of launches, two copies up, one down, one across, and one allocation of a MiB. The end of a kernel
+    is in the wait of `driver.sync`, so a copy's latency, which is without that wait, is without it too.
+    """
+
+    def more(*names: str) -> float:
+        return sum(1e-9 * float(getattr(theirs, name) - getattr(ours, name)) for name in names)
+
+    ways = {"h2d": 2, "d2h": 1, "d2d": 1}
+    copies = sum(ways.values())
+    latencies = sum(number * more(f"{way}_latency_ns") for way, number in ways.items())
+    byte = (
+        number * (1 / getattr(theirs, f"{way}_gbps") - 1 / getattr(ours, f"{way}_gbps")) for way, number in ways.items()
+    )
+    return {
+        "launch": LAUNCHES * more("launch_ns"),
+        "sync": (2 + copies + 1) * more("sync_spin_ns", "kernel_ns"),
+        "copy_latency": latencies + copies * (more("copy_submit_ns") - more("kernel_ns")),
+        "copy_bandwidth": 1e-9 * COPIED * sum(byte),
+        "allocation": more("alloc_ns", "alloc_mib_ns", "free_ns", "free_mib_ns"),
+    }
+
+
+def undisturbed(metric: Metric) -> Metric:
+    """Return the best quarter of the samples: whatever else the machine does only adds to a planted time."""
+    samples = sorted(metric.samples[metric.warmup :], reverse=metric.better == "higher")
+    return replace(metric, samples=tuple(samples[: len(samples) // 4 + 1]), warmup=0)
 
 
 def _allocation(driver: SimulatedDriver) -> Iterator[Recovery]:

@@ -1,0 +1,160 @@
+"""Causes planted into the simulated driver are found in the gap of `control.step`. No figure says anything of a GPU.
+
+Every task is the agent's own, run in this process, block by block with each driver in turn: the results make a bundle
+as a run's do. Files cannot be made slow by a driver: what they cost is planted into the results. `test_catalogue.py`
+takes a step apart that was run from the command line, and in containers.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.agent import cuda
+from harness.agent.messages import CellResult, CellSpec, Location, Metric
+from harness.agent.task import Context, find
+from harness.analysis.analyse import analyse
+from harness.analysis.document import AttributionRecord, report_json
+from tests.agent.native_helper import built
+from tests.agent.probes.conftest import favoured
+from tests.analysis.steps import bundle_of
+from tests.simulated.build import libraries
+from tests.simulated.catalogue import undisturbed
+from tests.simulated.driver import CUDA, SimulatedDriver
+
+BLOCKS = 2
+LAUNCHES, UP, COPIED, FILES = 20, 2, 2**13, 4
+# Steps that end before the system gives the processor to somebody else.
+TASKS: Mapping[str, dict[str, Any]] = {
+    "control.step": {
+        "launches": LAUNCHES,
+        "h2d_copies": UP,
+        "h2d_bytes": COPIED,
+        "d2h_bytes": 2**10,
+        "d2d_bytes": 2**10,
+        "files": FILES,
+        "samples": 100,
+    },
+    "control.fma_device": {"samples": 2, "sample_seconds": 0.005},
+    "driver.launch": {"launches": 4, "samples": 100, "launches_per_point": 400, "calls": 10},
+    "driver.sync": {"samples": 100, "warmup": 5},
+    "copies.bandwidth": {"max_bytes": 2**14, "growth": 16, "samples": 60, "point_seconds": 0.005},
+    "copies.allocation": {
+        "max_bytes": 2**20,
+        "samples": 30,
+        "point_seconds": 0.005,
+        "pinned_bytes": 2**20,
+        "pinned_block": 2**20,
+    },
+    "storage.small_files": {"files": 10, "rounds": 8},
+    "storage.sequential": {"bytes": 2**20, "rounds": 1},
+}
+ONCE = frozenset({"copies.allocation", "storage.small_files", "storage.sequential"})  # nothing planted there: one block
+NATIVE = SimulatedDriver(
+    context_create_us=100,
+    context_destroy_us=100,
+    jit_us=100,
+    launch_ns=2000,
+    kernel_ns=1000,
+    alloc_ns=10_000,
+    free_ns=10_000,
+    host_alloc_ns=10_000,
+    host_free_ns=10_000,
+)
+LAUNCH: dict[str, Any] = {"launch_ns": NATIVE.launch_ns + 8000}
+BANDWIDTH: dict[str, Any] = {"h2d_gbps": 0.1}
+DRIVERS = {
+    "native": NATIVE,
+    "launch": replace(NATIVE, **LAUNCH),
+    "bandwidth": replace(NATIVE, **BANDWIDTH),
+    "both": replace(NATIVE, **LAUNCH, **BANDWIDTH),
+}
+FILE_SECONDS = 100e-6  # planted into the results of `files`
+MORE = {
+    "launch": LAUNCHES * 8e-6,
+    "copy_bandwidth": UP * COPIED * 1e-9 * (1 / 0.1 - 1 / NATIVE.h2d_gbps),
+    "file": FILES * FILE_SECONDS,
+}
+PLANTED = {
+    "launch": ("launch",),
+    "bandwidth": ("copy_bandwidth",),
+    "both": ("launch", "copy_bandwidth"),
+    "files": ("file",),
+}
+TOLERANCE = 0.05
+
+
+@pytest.fixture(scope="module")
+def attributions() -> Mapping[str, AttributionRecord]:
+    """Return platform → what the report says of its gap to native."""
+    built()
+    library = str(libraries() / CUDA)
+    results = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+        favoured(),
+    ):
+        patch.setattr(cuda, "library_names", lambda: (library,))
+        for name, value in NATIVE.environment({}).items():
+            patch.setenv(name, value)  # of copies.allocation's own process
+        for block in range(1, BLOCKS + 1):
+            for task, params in TASKS.items():
+                if block > 1 and task in ONCE:
+                    continue
+                for platform, driver in DRIVERS.items():
+                    driver.plant()
+                    results.append(run(task, params, platform, block, folder))
+    slow = [with_slow_files(each) for each in results if each.platform == "native"]
+    bundle = bundle_of([*results, *slow], [*DRIVERS, "files"])
+    return {each["platform"]: each for each in report_json(analyse(bundle), bundle)["attribution"]}
+
+
+def run(task: str, params: Mapping[str, Any], platform: str, block: int, folder: str) -> CellResult:
+    """Return the result of one cell, as the agent makes it."""
+    declared = find(task)
+    assert declared is not None
+    spec = CellSpec(
+        cell=f"{platform}/driver/{task}",
+        platform=platform,
+        stack="driver",
+        task=task,
+        entry=task,
+        params=params,
+        device="cpu" if "cpu" in declared.devices else "cuda:0",
+        block=block,
+        attempt=1,
+        seed=1,
+        locations=(Location(name="host", path=folder),),
+    )
+    outcome = declared.run(Context(spec=spec, params={**declared.params, **params}, progress=lambda *_: None))
+    return CellResult.of(spec, outcome.status, outcome.reason, metrics=tuple(map(undisturbed, outcome.metrics)))
+
+
+def with_slow_files(result: CellResult) -> CellResult:
+    """Return native's result as that of a platform where a file takes longer."""
+    more = {"open_read_seconds": FILE_SECONDS, "step_seconds": FILES * FILE_SECONDS}
+
+    def slowed(metric: Metric) -> Metric:
+        return replace(metric, samples=tuple(each + more.get(metric.name, 0.0) for each in metric.samples))
+
+    name = f"files/driver/{result.task}"
+    return replace(result, cell=name, platform="files", metrics=tuple(map(slowed, result.metrics)))
+
+
+@pytest.mark.parametrize("platform", PLANTED)
+def test_what_was_planted_is_found_and_nothing_else(
+    attributions: Mapping[str, AttributionRecord], platform: str
+) -> None:
+    found = attributions[platform]
+    planted = {cause: MORE[cause] for cause in PLANTED[platform]}
+    whole = sum(planted.values())
+    assert found["gap_seconds"] == pytest.approx(whole, rel=TOLERANCE)
+    for cause in found["causes"]:
+        assert cause["seconds"] is not None, cause["reason"]
+        wanted = planted.get(cause["cause"], 0.0)
+        assert cause["seconds"] == pytest.approx(wanted, abs=TOLERANCE * (wanted or whole)), cause["cause"]
