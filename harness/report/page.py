@@ -181,14 +181,18 @@ def _incomparable(document: Document) -> Iterable[Banner]:
             yield Banner(
                 tone="alert",
                 title=f"{part}{name} is not comparable with {baseline}",
-                text=f"{clean(_why_unlike(unlike[0]))}. Its slowdowns are shown, greyed, and count for no claim.",
+                text=f"{clean(_why_unlike(unlike[0], document))}. "
+                "Its slowdowns are shown, greyed, and count for no claim.",
             )
 
 
-def _why_unlike(record: ComparisonRecord) -> str:
-    """The control's word, where it is the control that differs: then the two did not get the same processor time."""
+def _why_unlike(record: ComparisonRecord, document: Document) -> str:
+    """A decisive difference; where there is none the control differs: the two did not get the same processor time."""
+    found = [one for one in document["comparability"] if one["platform"] == record["platform"]]
+    keys = tuple(f"{one['key']}: " for one in found if one["rank"] == "decisive")
     notes = record["confounders"]
-    return next((note for note in notes if "control" in note), notes[0] if notes else "The two sides differ")
+    told = [note for note in notes if note.startswith(keys)] or [note for note in notes if "control" in note] or notes
+    return told[0] if told else "The two sides differ"
 
 
 def _nested(document: Document) -> Iterable[Banner]:

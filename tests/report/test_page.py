@@ -83,6 +83,29 @@ def test_a_pair_that_is_not_comparable_is_announced_greyed_and_said_why(document
     assert marked == {"docker-half"}
 
 
+def test_a_decisive_difference_is_the_reason_before_a_control_that_cannot_tell(document: Document) -> None:
+    own = [record for record in document["comparisons"] if record["platform"] == "docker-half"]
+    why = "processors: 2 on native, 0.5 on docker-half: less than one processor"
+    own[0]["comparable"] = False
+    own[0]["confounders"] = ["control.fma cannot tell within 2%", why]
+    document["comparability"].append(
+        {
+            "platform": "docker-half",
+            "baseline": "native",
+            "key": "processors",
+            "rank": "decisive",
+            "baseline_value": "2",
+            "platform_value": "0.5",
+            "why": "less than one processor",
+            "tasks": ["*"],
+            "devices": "*",
+        }
+    )
+    (banner,) = (banner for banner in composed(document).banners if "not comparable" in banner.title)
+    assert banner.title == f"1 of {len(own)} comparisons: docker-half is not comparable with native"
+    assert banner.text.startswith(f"{why}. ")
+
+
 def test_with_nothing_to_compare_the_page_says_so(document: Document) -> None:
     document["comparisons"] = []
     document["headlines"] = [{"platform": "docker", "comparison": None}]
