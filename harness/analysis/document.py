@@ -64,6 +64,9 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
                         "points": [{"task": …, "launches": 100.0, "gap_seconds": 0.001}]}],
      "capabilities": [{"platform": "wsl", "what": "platform", "status": "unavailable", "value": null,
                        "reason": "…"}],
+     "telemetry": [{"task": …, "stack": …, "device": "cuda:0", "platform": "docker", "block": 8,
+                    "times": [0.0, 0.1], "columns": {"gpu.utilization_percent": [0.0, 93.0], …},
+                    "medians": {"gpu.utilization_percent": [91.5, 92.0], …}}],
      "warnings": ["journal.jsonl: the last line is cut; it was left out"]}
 """
 
@@ -71,15 +74,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import (
+    Any,
+    NotRequired,  # pydantic, which checks what `publish` is given, wants this one before 3.12
+    cast,
+)
 
-from typing_extensions import TypedDict  # pydantic, which checks what `publish` is given, wants this one before 3.12
+from typing_extensions import (
+    TypedDict,
+)
 
 from harness.analysis.boots import boot_environments, deviations
 from harness.analysis.compare import interval_level, looks
 from harness.analysis.confounders import environments, flat
 from harness.analysis.model import Analysis, Comparison
 from harness.analysis.multiplicity import listed
+from harness.analysis.telemetry import TelemetryRecord, telemetry
 from harness.results.bundle import Bundle, Origin, PlatformRecord
 from harness.results.machine import system
 
@@ -365,6 +375,7 @@ class Document(TypedDict):
     dose_response: list[DoseResponseRecord]
     claims: list[ClaimRecord]
     capabilities: list[CapabilityRecord]
+    telemetry: NotRequired[list[TelemetryRecord]]  # of workloads; documents of earlier versions have none
     warnings: list[str]
 
 
@@ -392,6 +403,7 @@ def report_json(analysis: Analysis, bundle: Bundle) -> Document:
         "dose_response": [cast("DoseResponseRecord", _plain(asdict(each))) for each in analysis.dose_response],
         "claims": [cast("ClaimRecord", _plain(asdict(each))) for each in analysis.claims],
         "capabilities": [cast("CapabilityRecord", asdict(each)) for each in analysis.capabilities],
+        "telemetry": telemetry(bundle.invocations),
         "warnings": [*bundle.warnings, *analysis.warnings],
     }
 

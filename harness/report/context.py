@@ -1,4 +1,6 @@
-"""What the templates see: one `Page` and nothing else. Templates choose words and order; they compute nothing.
+"""What the templates see: one `Page` (`harness.report.contents`) and nothing else; here is what it is made of.
+
+Templates choose words and order; they compute nothing.
 
 Text in here is plain (escaped by Jinja), free of control and direction characters, and of bounded length. Numbers are
 those of report.json; the filters of `harness.report.format` give them their form. `tests/report/test_context.py` holds
@@ -107,18 +109,6 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Headline:
-    """A platform on the first screen. `main` is None where nothing was measured; `reason` then says why."""
-
-    platform: str
-    kind: str
-    baseline: str
-    main: Finding | None
-    others: tuple[Finding, ...]
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Forest:
     """The slowdowns: a drawing for each platform, in two widths of which CSS shows one."""
 
@@ -128,18 +118,10 @@ class Forest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One workload's invocations, drawn."""
-
-    title: str
-    where: str
-    drawing: Markup
-
-
-@dataclass(frozen=True, kw_only=True)
 class Row:
     """A comparison in the table. `notes` number the confounders listed below it."""
 
+    anchor: str  # by its place in report.json
     task: str
     metric: str
     dims: str
@@ -177,6 +159,8 @@ class Table:
     cuts: tuple[Cut, ...]
     notes: tuple[str, ...]
     platforms: tuple[str, ...]
+    stacks: tuple[str, ...]
+    tasks: tuple[str, ...]
     marks: tuple[Mark, ...]
 
 
@@ -226,37 +210,3 @@ class Environment:
     differing: tuple[Fact, ...]
     facts: tuple[Fact, ...]
     left_out: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A statement on trial."""
-
-    statement: str
-    verdict: str
-    style: str
-    evidence: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """The whole report."""
-
-    title: str
-    subject: Subject
-    baseline: str
-    run: Run
-    banners: tuple[Banner, ...]
-    headlines: tuple[Headline, ...]
-    not_measured: tuple[str, ...]
-    forest: Forest | None
-    spread: tuple[Panel, ...]
-    legend: tuple[Mark, ...]
-    table: Table
-    one_sided: tuple[OneSide, ...]
-    gaps: tuple[Gap, ...]
-    gaps_left_out: int
-    environment: Environment
-    claims: tuple[Claim, ...]
-    warnings: tuple[str, ...]
-    assets: Assets

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.analysis.document import Document
 from harness.report.context import Environment, Fact
+from harness.report.parts import Ranked
+from harness.report.picture import records
 from harness.report.words import clean
 
 MOST_FACTS = 300
 MOST_PLATFORMS = 12
+RANKS = {"decisive": "slower", "relevant": "inconclusive", "noted": "incomparable"}  # rank → style
 
 
 def environment(
@@ -25,6 +29,23 @@ def environment(
         differing=tuple(fact for fact in facts if fact.differs)[:MOST_FACTS],
         facts=tuple(facts[:MOST_FACTS]),
         left_out=max(len(facts) - MOST_FACTS, 0),
+    )
+
+
+def ranked(document: Document) -> tuple[Ranked, ...]:
+    """The differences between each pair, as the analysis ranks them; none where it does not."""
+    return tuple(
+        Ranked(
+            platform=clean(record["platform"], 60),
+            baseline=clean(record["baseline"], 60),
+            name=clean(plain(record["key"]), 100),
+            rank=clean(record["rank"], 20),
+            style=RANKS.get(record["rank"], "incomparable"),
+            baseline_value=clean(record["baseline_value"], 200),
+            platform_value=clean(record["platform_value"], 200),
+            why=clean(record["why"], 300),
+        )
+        for record in records(document, "comparability")
     )
 
 

@@ -41,6 +41,13 @@ class Quantity:
     unit: str
 
 
+@dataclass(frozen=True)
+class Share:
+    """A part of a whole, 0.12 = 12%."""
+
+    value: float
+
+
 def decimals(estimate: Estimate) -> int:
     """Decimals of a ratio: those that the interval's half width warrants; without one, three digits of the value.
 
@@ -106,6 +113,11 @@ def share(value: float) -> str:
     return f"{value * 100:.{places}f}%"
 
 
+def probability(value: float) -> str:
+    """`0.03`, `<0.001`."""
+    return "<0.001" if value < 0.001 else f"{value:.2g}"
+
+
 def level(value: float) -> str:
     """`98.75%` of 0.9875: a confidence level, as exact as it is."""
     return f"{round(value * 100, 3):g}%"
@@ -134,6 +146,17 @@ def prefix(value: float, unit: str) -> tuple[float, str]:
     table = _PREFIXES.get(unit, ((1.0, ""),))
     fitting = [entry for entry in table if abs(value) >= entry[0] * 0.9995]  # 999.6 µs rounds to 1 ms
     return fitting[-1] if fitting else table[0]
+
+
+def takes_prefix(unit: str) -> bool:
+    """Whether values of the unit are told with an SI prefix."""
+    return unit in _PREFIXES
+
+
+def binary(size: int) -> str:
+    """`4 KiB` of 4096: a size of memory, which comes in powers of two."""
+    power = min(int(math.log2(size)) // 10, 4) if size > 0 else 0
+    return f"{size / 1024**power:g}{NARROW_SPACE}{('', 'Ki', 'Mi', 'Gi', 'Ti')[power]}B"
 
 
 def count(value: int) -> str:
@@ -204,6 +227,13 @@ def _quantity(item: Quantity) -> Markup:
     return figure(item.value, quantity(item.value, item.unit))
 
 
+def _cell(item: Quantity | Share | str | None) -> Markup | str:
+    """A cell of a table behind a picture."""
+    if isinstance(item, Quantity):
+        return _quantity(item)
+    return figure(item.value, share(item.value)) if isinstance(item, Share) else item or NO_VALUE
+
+
 def _optional(text: Callable[[float], str]) -> Callable[[float | None], Markup]:
     return lambda value: escape(NO_VALUE) if value is None else figure(value, text(value))
 
@@ -214,6 +244,8 @@ FILTERS: Mapping[str, Callable[..., Markup | str]] = {
     "ratio": _ratio,
     "ratio_interval": _ratio_interval,
     "quantity": _quantity,
+    "cell": _cell,
+    "probability": _optional(probability),
     "share": _optional(share),
     "level": _optional(level),
     "duration": _optional(duration),

@@ -8,8 +8,9 @@ from typing import Any
 
 from harness import __version__
 from harness.analysis.document import ComparisonRecord, Document
+from harness.report.banners import alerts
 from harness.report.context import Assets, Banner, Finding, Subject
-from harness.report.page import alerts, subject_of
+from harness.report.page import subject_of
 from harness.report.table import finding, telling_dims
 from harness.report.words import clean
 

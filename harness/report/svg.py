@@ -20,22 +20,29 @@ _HELPER_PATHS = re.compile(r'<path class="(?:background|foreground)"[^>]*/>')
 _NOISE = re.compile(r' (?:aria-[a-z]+|role|font-family|pointer-events|opacity|stroke-miterlimit)="(?:[^"]*)"')
 _EMPTY_GROUP = re.compile(r"<g[^>]*></g>")
 _KEPT_OPACITY = re.compile(r' opacity="(0[.]\d+)"')
-_AXIS = alt.AxisConfig(
-    labelColor="currentColor",
-    labelFontSize=12,
-    labelPadding=6,
-    domain=False,
-    tickColor="var(--line)",
-    gridColor="var(--line)",
-)
+_CONFIG = {
+    "background": "transparent",
+    "autosize": "none",
+    "aria": False,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "currentColor",
+        "labelFontSize": 12,
+        "labelPadding": 6,
+        "domain": False,
+        "tickColor": "var(--line)",
+        "gridColor": "var(--line)",
+        "titleColor": "currentColor",
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "titlePadding": 4,
+    },
+}
 
 
-def inline(chart: alt.LayerChart | alt.FacetChart, name: str, title: str, description: str) -> Markup:
+def inline(chart: alt.LayerChart, name: str, title: str, description: str) -> Markup:
     """Render the chart; `name` makes its ids unique on the page. No network, no external reference."""
-    chart = chart.configure(
-        background="transparent", autosize="none", aria=False, axis=_AXIS, view=alt.ViewConfig(stroke=None)
-    )
-    drawing = vl_convert.vegalite_to_svg(chart.to_dict(validate=False))
+    drawing = vl_convert.vegalite_to_svg({**chart.to_dict(validate=False), "config": _CONFIG})
     return Markup(_tidied(drawing, _root(drawing, name, title, description)))  # noqa: S704 - drawn by ourselves
 
 

@@ -103,18 +103,27 @@ def forest_rows(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -
     groups = {name: [record for record in shown if record["platform"] == name] for name in platforms}
     drawn = [(name, group) for name, group in groups.items() if group][:MOST_FORESTS]
     return {
-        clean(name, 60): [_forest_row(each, telling) for each in fair(group, MOST_FOREST_ROWS)] for name, group in drawn
+        clean(name, 60): [forest_row(each, telling) for each in fair(group, MOST_FOREST_ROWS)] for name, group in drawn
     }
 
 
-def _forest_row(record: ComparisonRecord, telling: Telling) -> ForestRow:
-    dims = short_dims(record, telling)
+def forest_row(record: ComparisonRecord, telling: Telling, *, with_platform: bool = False) -> ForestRow:
+    """A comparison in a forest, named by its task and what tells it from its like."""
+    parts = [clean(record["task"], 60), short_dims(record, telling)]
+    if with_platform:
+        parts.insert(0, clean(record["platform"], 40))
     return ForestRow(
-        label=clean(record["task"], 60) + (f" · {dims}" if dims else ""),
+        label=" · ".join(part for part in parts if part),
         estimate=estimate(record),
         mark=mark(record["verdict"]) if record["comparable"] else NOT_COMPARABLE,
         margin=margin(record["noise_floor"]),
     )
+
+
+def at(records: Sequence[ComparisonRecord], indices: object) -> list[ComparisonRecord]:
+    """The records of these indices, as far as there are such."""
+    listed = indices if isinstance(indices, list) else []
+    return [records[index] for index in listed if isinstance(index, int) and 0 <= index < len(records)]
 
 
 def _boots(record: ComparisonRecord) -> tuple[int, int]:
@@ -122,23 +131,38 @@ def _boots(record: ComparisonRecord) -> tuple[int, int]:
     return ours, theirs
 
 
-def table(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> Table:
-    """Every comparison, primary ones first, and the confounders as numbered notes; each platform is cut by itself."""
+def _shown(
+    records: Sequence[ComparisonRecord], platforms: Sequence[str]
+) -> tuple[list[ComparisonRecord], dict[str, int]]:
+    """What the table has room for, primary ones first, and how many more each platform has."""
     first = primary(records)
     known = {id(record) for record in first}
     ordered = [*first, *(record for record in records if id(record) not in known)]
     groups = {name: [record for record in ordered if record["platform"] == name] for name in platforms}
     most = share(list(map(len, groups.values())), MOST_ROWS)
-    shown = [record for group in groups.values() for record in group[:most]]
+    cut = {name: len(group) - most for name, group in groups.items() if len(group) > most}
+    return [record for group in groups.values() for record in group[:most]], cut
+
+
+def anchors(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> dict[int, str]:
+    """The table's rows by the identity of their record: what a link to one leads to."""
+    places = {id(record): f"comparison-{index}" for index, record in enumerate(records)}
+    return {id(record): places[id(record)] for record in _shown(records, platforms)[0]}
+
+
+def table(records: Sequence[ComparisonRecord], platforms: Sequence[str]) -> Table:
+    """Every comparison, primary ones first, and the confounders as numbered notes; each platform is cut by itself."""
+    shown, cut = _shown(records, platforms)
+    places = anchors(records, platforms)
     notes = list(dict.fromkeys(note for record in shown for note in record["confounders"]))[:MOST_NOTES]
-    rows = tuple(_row(record, notes) for record in shown)
+    rows = tuple(_row(record, notes, places[id(record)]) for record in shown)
     return Table(
         rows=rows,
-        cuts=tuple(
-            Cut(platform=clean(name, 60), rows=len(group) - most) for name, group in groups.items() if len(group) > most
-        ),
+        cuts=tuple(Cut(platform=clean(name, 60), rows=left) for name, left in cut.items()),
         notes=tuple(clean(note) for note in notes),
         platforms=tuple(dict.fromkeys(row.platform for row in rows)),
+        stacks=tuple(sorted({row.stack for row in rows})),
+        tasks=tuple(sorted({row.task for row in rows})),
         marks=tuple(each for each in LEGEND if any(each in (row.mark, row.comparability) for row in rows)),
     )
 
@@ -152,9 +176,10 @@ def share(counts: Sequence[int], most: int) -> int:
     return max(counts, default=0)
 
 
-def _row(record: ComparisonRecord, notes: Sequence[str]) -> Row:
+def _row(record: ComparisonRecord, notes: Sequence[str], anchor: str) -> Row:
     low, high = record["noise_ci95"]
     return Row(
+        anchor=anchor,
         task=clean(record["task"], 120),
         metric=metric_words(record["metric"]),
         dims=dims_words(record["dims"]),

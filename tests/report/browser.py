@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-PHONE, DESK = 360, 1280  # CSS pixels
+PHONE, DESK = 360, 1440  # CSS pixels
 ARGUMENTS = [
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",
@@ -95,6 +96,13 @@ def screenshot(index: Path, picture: Path, *, dark: bool = False, width: int = D
         )
         page.goto(index.resolve().as_uri(), wait_until="load")
         page.screenshot(path=picture, full_page=height is None)
+
+
+def inaccessible(page: Page, *rules: str) -> list[str]:
+    """Return what axe-core finds wrong with an open page, by these rules, else by all: which, and the elements."""
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = Axe().run(page, options=options).response["violations"]
+    return [f"{each['id']}: {each['help']}: {node['html'][:160]}" for each in found for node in each["nodes"][:3]]
 
 
 def _foreign(requested: str, page: str) -> list[str]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from harness.report.build import build
-from tests.report.browser import check_page, chromium, launched, screenshot
+from harness.analysis.document import Document
+from harness.report.build import build, render
+from tests.report.browser import (
+    DESK,
+    PHONE,
+    WIDER_THAN_SCREEN,
+    check_page,
+    chromium,
+    inaccessible,
+    launched,
+    screenshot,
+)
+from tests.report.full import full
+from tests.report.test_build import hostile
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,6 +31,25 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def index(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build([bundle_folder], tmp_path_factory.mktemp("browser"))
+
+
+@pytest.fixture(scope="module")
+def everything(analysed: Document, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with every picture, of made-up data."""
+    return written(full(analysed), tmp_path_factory.mktemp("everything"))
+
+
+@pytest.fixture(scope="module")
+def wild(analysed: Document, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with hostile text everywhere."""
+    return written(hostile(full(analysed)), tmp_path_factory.mktemp("wild"))
+
+
+def written(document: Document, folder: Path) -> Path:
+    (folder / "report.json").write_text(json.dumps(document), encoding="utf-8")
+    index = folder / "index.html"
+    index.write_text(render(document), encoding="utf-8")
+    return index
 
 
 def test_the_page_keeps_to_itself_and_to_report_json(index: Path) -> None:
@@ -67,6 +99,107 @@ def test_without_scripts_the_table_is_whole(index: Path) -> None:
 def test_a_picture_is_made(index: Path, tmp_path: Path) -> None:
     screenshot(index, tmp_path / "a.png", dark=True, width=640, height=400)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_with_everything_on_it_keeps_to_report_json(everything: Path) -> None:
+    assert check_page(everything, everything.with_name("report.json")) == []
+
+
+def test_axe_finds_nothing_wrong(everything: Path) -> None:
+    with launched() as browser:
+        page = browser.new_page(color_scheme="light")
+        page.goto(everything.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+        assert inaccessible(page) == []
+        page.emulate_media(color_scheme="dark")
+        assert inaccessible(page, "color-contrast") == []
+
+
+def test_axe_finds_what_is_wrong() -> None:
+    with launched() as browser:
+        page = browser.new_page()
+        page.set_content(
+            '<html lang="en"><title>t</title><main><h1>t</h1><p style="color: #bbb">pale</p><input></main>'
+        )
+        found = "\n".join(inaccessible(page))
+    assert "color-contrast: " in found
+    assert "label: " in found
+
+
+def test_text_that_would_do_harm_does_nothing(wild: Path) -> None:
+    said: list[str] = []
+    with launched() as browser:
+        for width in (PHONE, DESK):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            page.on("dialog", lambda dialog: said.append(dialog.message))
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on(
+                "request", lambda request: said.extend([request.url] * (request.url.partition("#")[0] != wild.as_uri()))
+            )
+            page.goto(wild.as_uri(), wait_until="load")
+            assert page.evaluate(WIDER_THAN_SCREEN) <= 0
+            assert page.evaluate("document.scripts.length") == 1
+            assert page.locator("img, iframe, object, embed").count() == 0
+    assert set(said) <= {wild.as_uri(), "data:,"}
+
+
+def test_a_view_of_the_table_can_be_linked_to(everything: Path) -> None:
+    with launched() as browser:
+        page = browser.new_page()
+        page.goto(everything.as_uri())
+        page.select_option("select[name=platform]", "docker-half")
+        page.select_option("select[name=task]", "storage.small_files")
+        page.locator("th button", has_text="Slowdown").click()
+        page.locator("th button", has_text="Slowdown").click()
+        other = browser.new_page()
+        other.goto(page.url)
+        shown = [view.locator(".comparisons tbody tr:visible").all_inner_texts() for view in (page, other)]
+        assert shown[0] == shown[1] != []
+        assert "-Slowdown" in other.url
+        other.get_by_role("button", name="Clear").click()
+        other.wait_for_function("!location.hash.includes('platform')")
+        assert other.locator(".comparisons tbody tr:visible").count() > len(shown[0])
+
+
+def test_a_link_to_a_claim_and_to_a_row_lead_there(everything: Path) -> None:
+    with launched() as browser:
+        page = browser.new_page()
+        for name in ("claim-4-file-systems", "comparison-3", "picture-waterfall"):
+            page.goto(f"{everything.as_uri()}#{name}")
+            place = page.locator(f"#{name}").bounding_box()
+            assert place is not None
+            assert -5 <= place["y"] < 700
+
+
+def test_everything_can_be_reached_with_the_keyboard(everything: Path) -> None:
+    with launched() as browser:
+        page = browser.new_page()
+        page.goto(everything.as_uri())
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.focus("input[name=text]")
+        for name in ("task", "platform", "stack", "verdict"):
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement.name") == name
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.classList.contains('scroll')")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.locator("th[aria-sort=ascending]").count() == 1
+
+
+def test_it_is_printed_on_a_few_pages(everything: Path) -> None:
+    with launched() as browser:
+        page = browser.new_page()
+        page.goto(everything.as_uri())
+        printed = page.pdf(format="A4", margin={"top": "12mm", "bottom": "12mm", "left": "12mm", "right": "12mm"})
+        page.emulate_media(media="print")
+        assert not page.locator("nav").is_visible()
+        assert page.locator(".card .wide svg").first.is_visible()
+    assert printed.startswith(b"%PDF")
+    assert 3 <= printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") + printed.count(b"/Type /Page/") <= 30
 
 
 VALUES = "elements => elements.map(element => element.value)"

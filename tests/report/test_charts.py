@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.report import charts
-from harness.report.charts import NARROW, POINTS, WIDE, Arm, ForestRow, Layout
+from harness.report import charts, charts_strip, plot
+from harness.report.charts import NARROW, WIDE, ForestRow, Layout
+from harness.report.charts_strip import POINTS, Arm
 from harness.report.format import Estimate
+from harness.report.palette import hue
 from harness.report.words import EQUIVALENT, NOT_COMPARABLE, SLOWER
 
+GREY = hue("native", ["native"])
 ROWS = [
     ForestRow(label="tf_cnn.trivial", estimate=Estimate(1.031, 1.012, 1.05), mark=SLOWER, margin=0.01),
     ForestRow(label="<b>&", estimate=Estimate(1.0), mark=EQUIVALENT, margin=0.02),
@@ -64,7 +67,7 @@ def test_text_from_a_bundle_stays_text_in_a_drawing(text: str) -> None:
     row = ForestRow(label=text, estimate=Estimate(1.0), mark=SLOWER, margin=0.01)
     for svg in (
         charts.forest(text, [row], WIDE, "f", text),
-        charts.strip([Arm(name=text, medians=(1.0, 2.0))], text, "s", text, text),
+        charts_strip.strip([Arm(name=text, hue=GREY, medians=(1.0, 2.0))], text, "s", text, text),
     ):
         root = parsed(svg)
         assert {element.tag for element in root.iter()} <= {
@@ -78,7 +81,7 @@ def test_text_from_a_bundle_stays_text_in_a_drawing(text: str) -> None:
             "tspan",
         }
         assert not [name for element in root.iter() for name in element.attrib if name.startswith("on")]
-        assert any(text.translate(charts._PLAIN_BRACKETS) in shown for shown in texts(svg))
+        assert any(text.translate(plot._PLAIN_BRACKETS) in shown for shown in texts(svg))
 
 
 def test_a_drawing_names_itself_to_those_who_cannot_see_it() -> None:
@@ -97,13 +100,13 @@ def test_one_absurd_interval_does_not_squash_the_rest() -> None:
 
 
 def test_labels_of_one_drawing_keep_or_lose_their_family_together() -> None:
-    assert charts._fitting(["storage.small_files · tmpfs", "tf_cnn.trivial"], 30)[1] == "tf_cnn.trivial"
-    assert charts._fitting(["storage.small_files · tmpfs", "tf_cnn.trivial"], 24) == ["small_files · tmpfs", "trivial"]
+    assert plot.fitting(["storage.small_files · tmpfs", "tf_cnn.trivial"], 30)[1] == "tf_cnn.trivial"
+    assert plot.fitting(["storage.small_files · tmpfs", "tf_cnn.trivial"], 24) == ["small_files · tmpfs", "trivial"]
 
 
 @given(st.floats(1e-6, 0.99), st.floats(1.01, 1e6))
 def test_the_axis_has_a_few_round_values_all_within_it(low: float, high: float) -> None:
-    ticks = charts._ticks(low, high)
+    ticks = plot.ticks(low, high)
     assert 1 in ticks
     assert 3 <= len(ticks) <= 20
     assert all(low * 0.999999 <= tick <= high * 1.000001 for tick in ticks)
@@ -111,23 +114,26 @@ def test_the_axis_has_a_few_round_values_all_within_it(low: float, high: float) 
 
 @given(st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=POINTS * 3))
 def test_a_thinned_strip_keeps_both_extremes(medians: Sequence[float]) -> None:
-    kept = charts._thinned(medians)
-    values = [value for _, value in kept]
+    kept = charts_strip.thinned(medians)
+    values = [value for _, _, value in kept]
     assert len(kept) <= POINTS
     assert (min(values), max(values)) == (min(medians), max(medians))
-    assert all(0 <= place <= 1 for place, _ in kept)
+    assert all(0 <= place <= 1 for _, place, _ in kept)
 
 
 def test_a_strip_has_a_dot_for_each_invocation_and_an_axis_in_a_fitting_unit() -> None:
-    arms = [Arm(name="native", medians=(0.0101, 0.0102, 0.0104)), Arm(name="docker", medians=(0.0111, 0.0108))]
-    svg = charts.strip.__wrapped__(arms, "s", "strip-0", "t", "d")  # type: ignore[attr-defined]
-    assert svg.count('fill="var(--accent)"') == 5
+    arms = [
+        Arm(name="native", hue=GREY, medians=(0.0101, 0.0102, 0.0104)),
+        Arm(name="docker", hue=GREY, medians=(0.0111, 0.0108)),
+    ]
+    svg = charts_strip.strip.__wrapped__(arms, "s", "strip-0", "t", "d")  # type: ignore[attr-defined]
+    assert svg.count('fill="var(--p0)"') == 5
     assert {"native", "docker"} <= set(texts(svg))
     assert any(text.endswith("ms") for text in texts(svg))
 
 
 def test_a_strip_of_equal_values_is_drawn() -> None:
-    assert "native" in charts.strip([Arm(name="native", medians=(1.0, 1.0))], "s", "strip-0", "t", "d")
+    assert "native" in charts_strip.strip([Arm(name="native", hue=GREY, medians=(1.0, 1.0))], "s", "strip-0", "t", "d")
 
 
 @settings(max_examples=5, deadline=None)

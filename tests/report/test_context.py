@@ -9,10 +9,11 @@ import jinja2
 import pytest
 
 from harness.analysis.document import Document
-from harness.report import context, table
+from harness.report import answer, capability, claims, contents, context, page, parts, picture, table, tails
 from harness.report.build import environment, render
 from harness.report.one_sided import MOST_LINES
 from tests.report.conftest import lonely
+from tests.report.full import full
 
 
 def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,10 +39,18 @@ def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pyt
     document["run"]["boots"] *= 2
     document["comparisons"][1]["paired"] = False
     render(document)
+    for module, name in ((capability, "MOST_ROWS"), (tails, "MOST_REGRESSIONS"), (tails, "MOST_EXCLUSIONS")):
+        monkeypatch.setattr(module, name, 1)
+    monkeypatch.setattr(answer, "MOST_DRAWN", 2)
+    monkeypatch.setattr(claims, "MOST_BEARING", 2)
+    monkeypatch.setattr(page, "MOST_RANKED", 1)
+    monkeypatch.setattr(picture, "MOST_LINES", 2)
+    render(full(document))
     documented = {
         (kind, field.name)
-        for kind in vars(context).values()
-        if is_dataclass(kind) and isinstance(kind, type) and kind.__module__ == context.__name__
+        for module in (context, contents, parts)
+        for kind in vars(module).values()
+        if is_dataclass(kind) and isinstance(kind, type) and kind.__module__ == module.__name__
         for field in fields(kind)
     }
     assert documented - used == set()

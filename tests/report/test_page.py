@@ -9,9 +9,11 @@ import pytest
 from harness.analysis.document import CapabilityRecord, Document
 from harness.report import table
 from harness.report.build import assets, render
-from harness.report.context import Page
+from harness.report.capability import MOST_CELLS
+from harness.report.contents import Page
 from harness.report.one_sided import MOST_LINES
-from harness.report.page import MOST_CELLS, MOST_GAPS, page
+from harness.report.page import MOST_GAPS, page
+from harness.report.pictures_strips import training
 from harness.report.words import NOT_COMPARABLE
 from tests.report.conftest import lonely
 
@@ -31,18 +33,20 @@ def test_a_platforms_headline_is_its_workload_and_the_rest_follows(document: Doc
     assert docker.main.what == "training"
     (record,) = (r for r in document["comparisons"] if r["platform"] == "docker" and r["metric"] == "step_seconds")
     assert docker.main.estimate.value == record["slowdown"]
-    assert {finding.what for finding in docker.others} == {"small files, open read", "triad bandwidth"}
-    assert {finding.detail for finding in docker.others} >= {"overlay vs host", "tmpfs"}
+    assert {finding.what for finding in half.others} == {"small files, open read"}
+    assert {finding.what for finding in half.mechanisms} == {"triad bandwidth"}
+    assert half.forest is not None
+    assert all(text in half.forest.narrow[0] for text in ("tf_cnn.trivial", "overlay vs host", "tmpfs", "bandwidth"))
 
 
 def test_without_a_workload_the_probes_speak(document: Document) -> None:
     document["comparisons"] = [r for r in document["comparisons"] if r["metric"] != "step_seconds"]
     for headline in document["headlines"]:
         headline["comparison"] = None
-    first = composed(document).headlines[0]
-    assert first.main is None
-    assert first.others
-    assert "the probes:" in first.reason
+    half = composed(document).headlines[1]
+    assert half.main is None
+    assert half.others
+    assert "the probes:" in half.reason
 
 
 def test_a_platform_that_is_not_there_is_named_and_explained(document: Document) -> None:
@@ -237,8 +241,8 @@ def test_reasons_beyond_the_page_are_counted(document: Document) -> None:
     assert composed(document).gaps_left_out == 4
 
 
-def test_spread_shows_the_baseline_first_and_its_second_arm_next_to_it(document: Document) -> None:
-    (panel,) = composed(document).spread
+def test_the_training_picture_shows_the_baseline_first_and_its_second_arm_next_to_it(document: Document) -> None:
+    (panel,) = training(document).panels
     order = [panel.drawing.index(f">{name}<") for name in ("native", "native@2", "docker", "docker-half")]
     assert order == sorted(order)
 
@@ -259,7 +263,9 @@ def test_what_tells_nothing_apart_is_left_to_the_table(document: Document) -> No
         if record["task"] == "storage.small_files":
             record["dims"]["cache"] = "warm" if record["dims"]["location"] == "tmpfs" else "cold"
     found = composed(document)
-    details = [finding.detail for finding in found.headlines[0].others]
-    assert "tmpfs, warm" in details
-    assert not any("cold" in detail or "loop" in detail for detail in details)
+    forest = found.headlines[1].forest
+    assert forest is not None
+    assert "tmpfs, warm" in forest.narrow[0]
+    assert "cold" not in forest.narrow[0]
+    assert "loop" not in forest.narrow[0]
     assert all("loop native" in row.dims for row in found.table.rows)

@@ -1,0 +1,157 @@
+"""Every picture with data in it, and what stands in its place without."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.analysis.document import Document
+from harness.report.build import assets
+from harness.report.causes import waterfall
+from harness.report.claims import PICTURES, claim_parts
+from harness.report.contents import Page
+from harness.report.format import Quantity
+from harness.report.page import page
+from harness.report.parts import Picture
+from harness.report.picture import MOST_LINES
+from harness.report.pictures_curves import copy_bandwidth, launch_curve, memory_latency
+from harness.report.pictures_strips import loading, small_files, training
+from harness.report.pictures_time import over_time, stalls, utilization
+from harness.report.plot import decades
+from harness.report.tails import regressions
+from tests.report.full import SLOWER, full
+
+DRAWN = [each for pictures in PICTURES.values() for each in pictures]
+
+
+@pytest.fixture
+def made(document: Document) -> Document:
+    return full(document)
+
+
+@pytest.fixture(scope="module")
+def whole(analysed: Document) -> Page:
+    return page(full(analysed), assets())
+
+
+def titles(picture: Picture) -> list[str]:
+    return [panel.title for panel in picture.panels]
+
+
+def texts(picture: Picture) -> str:
+    return " ".join(panel.drawing for panel in picture.panels)
+
+
+@pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: str(draw.__name__))
+def test_every_picture_is_drawn_and_has_a_table_behind_it(draw: type[Picture], made: Document) -> None:
+    picture: Picture = draw(made)  # type: ignore[call-arg, arg-type]
+    assert picture.panels
+    assert picture.behind is not None
+    assert picture.behind.lines
+    assert all(len(line.cells) == len(picture.behind.columns) - 1 for line in picture.behind.lines)
+    assert "NaN" not in texts(picture)
+    assert all("<title" in panel.drawing and 'role="img"' in panel.drawing for panel in picture.panels)
+
+
+@pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: str(draw.__name__))
+def test_without_data_a_picture_says_what_to_run(draw: type[Picture], document: Document) -> None:
+    document["distributions"] = []
+    picture: Picture = draw(document)  # type: ignore[call-arg, arg-type]
+    assert (picture.panels, picture.behind) == ((), None)
+    assert picture.otherwise.startswith("nox -s matrix")
+
+
+def test_curves_have_a_line_a_platform_and_a_panel_for_each_way(made: Document) -> None:
+    assert titles(launch_curve(made)) == ["as the driver likes", "handed over one by one"]
+    assert titles(copy_bandwidth(made)) == ["h2d, pinned", "d2h, pinned", "h2d, pageable", "d2d, device"]
+    assert titles(memory_latency(made)) == ["pages of 4\u202fKiB", "pages of 2\u202fMiB"]
+    drawing = memory_latency(made).panels[0].drawing
+    assert {f"var(--p{number})" for number in range(3)} <= set(re.findall(r"var\(--p\d\)", drawing))
+    assert [key.name for key in memory_latency(made).keys] == list(SLOWER)
+
+
+def test_a_table_behind_a_picture_holds_measured_values(made: Document) -> None:
+    behind = launch_curve(made).behind
+    assert behind is not None
+    assert len(behind.lines) == MOST_LINES
+    measured = {value for record in made["distributions"] for value in record["medians"]}
+    shown = [cell for line in behind.lines for cell in line.cells if isinstance(cell, Quantity)]
+    assert shown
+    assert {cell.value for cell in shown} <= measured
+
+
+def test_locations_are_rows_of_their_own_and_an_unsteady_process_is_hollow(made: Document) -> None:
+    assert all(name in texts(small_files(made)) for name in ("native · host", "docker · overlay", "docker · tmpfs"))
+    assert "docker-half · bind" in texts(loading(made))
+    whole = texts(training(made)).count('stroke="var(--p')
+    made["distributions"][-1]["unsteady"] = []
+    assert texts(training(made)).count('stroke="var(--p') < whole
+
+
+def test_the_waterfall_ends_with_what_is_unexplained_and_the_whole(made: Document) -> None:
+    drawing = waterfall(made).panels[0].drawing
+    order = [drawing.index(f">{label}<") for label in ("kernel launches", "unexplained", "the whole gap")]
+    assert order == sorted(order)
+    assert "not known" in drawing
+    assert 'data-value="0.00041"' in drawing
+
+
+def test_stalls_utilization_and_telemetry_are_drawn_by_platform(made: Document) -> None:
+    assert 'data-value="0.28"' in texts(stalls(made))
+    assert titles(utilization(made)) == ["tf_cnn.trivial: GPU busy"]
+    assert titles(over_time(made)) == ["GPU busy", "GPU clock", "GPU power", "processors busy"]
+
+
+def test_a_claim_has_its_rule_its_decision_and_what_bears_on_it(whole: Page) -> None:
+    first = whole.claims[0]
+    assert first.anchor == "claim-headline"
+    assert first.decisive is not None
+    assert first.bearing is not None
+    assert first.rule
+    assert first.would_change
+    assert [(point.name, point.verdict) for point in first.points] == [("small files", "supported")]
+
+
+def test_a_claim_of_an_older_document_has_what_it_had(document: Document) -> None:
+    for claim in document["claims"]:
+        claim["id"] = 'x" onload="'
+        for name in set(claim) - {"id", "statement", "verdict", "evidence"}:
+            del claim[name]  # type: ignore[misc]
+    first = claim_parts(document)[0]
+    assert (first.anchor, first.rule, first.decisive, first.pictures) == ("claim-number-0", "", None, ())
+
+
+def test_indices_that_lead_nowhere_are_left(made: Document) -> None:
+    made["regressions"] = [0, 10**6, -1]
+    for claim in made["claims"]:
+        claim["comparisons"], claim["decisive"] = [10**6, True, "x"], -3  # type: ignore[list-item]
+    assert len(regressions(made)[0]) == 1
+    made["claims"] = made["claims"][1:2]
+    assert not any(claim.decisive for claim in claim_parts(made))
+
+
+def test_the_first_screen_names_the_largest_causes(whole: Page) -> None:
+    causes = whole.headlines[0].causes
+    assert causes is not None
+    assert [cause.what for cause in causes.causes] == ["kernel launches", "copies' bandwidth", "unexplained"]
+
+
+def test_what_is_beside_the_means_is_listed(whole: Page) -> None:
+    found = whole
+    assert {(row.tails[1].estimate, row.tails[1].reason[:13]) for row in found.tails} == {(None, "7 invocations")}
+    assert [each.rank for each in found.ranked] == ["decisive", "relevant", "noted"]
+    assert [each.blocks for each in found.excluded] == [(2, 3)]
+    assert {each.anchor for each in found.regressions} <= {row.anchor for row in found.table.rows}
+    assert found.grid is not None
+    crashed = next(row for row in found.grid.rows if row.what == "driver/driver.spawn")
+    assert dict(zip(found.grid.platforms, (cell.word for cell in crashed.cells), strict=True))["docker"] == "crashed"
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(2.1, 9.6), (3.0, 11.0), (81, 117), (1e-9, 3e-7), (1.0, 4.0), (5e-4, 2e10), (0.3, 3e3)]
+)
+def test_a_logarithmic_axis_has_a_few_round_values(low: float, high: float) -> None:
+    found = decades(low, high, 6)
+    assert 2 <= len(found) <= 6
+    assert all(low <= value <= high for value in found)
