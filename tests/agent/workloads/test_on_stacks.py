@@ -200,8 +200,7 @@ def losses(processes):
     few = {"batch_size": 4, "num_batches": 2, "num_warmup_batches": 1, "threads": 0, "processes": processes}
     context = Context(spec=spec, params={**torch_cnn.PARAMS, **few}, progress=print)
     torch_steps.configure(torch, context)
-    with torch_ranks.joined(torch, context) as share:
-        work = torch_cnn._work(torch, context, share)
+    with torch_ranks.joined(torch, context) as share, torch_cnn._work(torch, context, share) as work:
         return [work.step(number) for number in range(3)]
 
 torch.set_num_threads(1)
