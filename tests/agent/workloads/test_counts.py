@@ -62,17 +62,8 @@ def test_the_time_does_not_grow_with_the_measured_steps() -> None:
     assert task.expected({"batch_size": 16}) < task.seconds
 
 
-@pytest.mark.parametrize(
-    ("entry", "params", "words"),
-    [
-        ("counts.torch_cnn.trivial", {"precision": "float8"}, "precision float8"),
-        ("counts.torch_decode.gpt", {"cuda_graph": True}, "needs a GPU"),
-    ],
-)
-def test_what_a_workload_cannot_do_its_count_cannot(
-    make_context: MakeContext, entry: str, params: dict[str, str], words: str
-) -> None:
-    task = find(entry)
+def test_what_a_workload_cannot_do_its_count_cannot(make_context: MakeContext) -> None:
+    task = find("counts.torch_decode.gpt")
     assert task is not None
-    with pytest.raises(Unsupported, match=words):
-        task.run(make_context(entry, params=params))
+    with pytest.raises(Unsupported, match="needs a GPU"):
+        task.run(make_context("counts.torch_decode.gpt", params={"cuda_graph": True}))
