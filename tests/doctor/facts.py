@@ -56,7 +56,6 @@ WINDOWS: dict[str, object] = {
     "windows.defender_realtime": False,
     "windows.virtualization_based_security": "off",
     "windows.memory_integrity": False,
-    "windows.wine": "no",
     **{name: QUIET[name] for name in QUIET if name.startswith(("engine.", "load.processes", "storage.", "doctor."))},
 }
 GPU: dict[str, object] = {

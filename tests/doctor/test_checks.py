@@ -111,7 +111,7 @@ SPOILT = [
         "with memory integrity",
         windows(windows__virtualization_based_security="running", windows__memory_integrity=True),
     ),
-    ("windows.wine", "decisive", "Wine 8.0", windows(windows__wine="8.0")),
+    ("windows.wine", "decisive", "Wine 8.0", windows(windows__stand_in="Wine 8.0")),
     (
         "load.antivirus",
         "relevant",

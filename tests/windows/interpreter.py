@@ -131,7 +131,7 @@ def _install(release: Release, folder: Path) -> None:
         f"--python-version={release.short}",
         f"--target={folder}",
     )
-    _pip("install", "--only-binary=:all:", "--no-compile", *target, *PURE, *release.extra)
+    _pip("install", "--only-binary=:all:", "--no-compile", "--no-warn-conflicts", *target, *PURE, *release.extra)
     (folder / "sitecustomize.py").write_text(START_UP, encoding="ascii")
 
 
