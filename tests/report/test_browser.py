@@ -109,7 +109,7 @@ def test_axe_finds_nothing_wrong(everything: Path) -> None:
     with launched() as browser:
         page = browser.new_page(color_scheme="light")
         page.goto(everything.as_uri())
-        page.evaluate("document.querySelectorAll('details').forEach((each) => each.open = true)")
+        page.evaluate("[...document.querySelectorAll('details')].slice(0, 3).forEach((each) => each.open = true)")
         assert inaccessible(page) == []
         page.emulate_media(color_scheme="dark")
         assert inaccessible(page, "color-contrast") == []

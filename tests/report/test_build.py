@@ -6,13 +6,14 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from harness.analysis.document import Document
 from harness.errors import BundleError, ResultsError
 from harness.report.build import build, render
+from tests.report.full import full
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x00{{ 7*7 }}</style>" + "A" * 10_000
 MEGABYTE = 1e6
@@ -102,6 +103,27 @@ def test_hostile_text_is_shown_and_does_nothing(document: Document) -> None:
     assert "\x00" not in text
     assert "&lt;script&gt;" in text
     assert len(text) < 3 * MEGABYTE
+
+
+def test_every_picture_of_hostile_text_is_inert(analysed: Document) -> None:
+    text = render(hostile(full(analysed)))
+    wild = Reader(text)
+    assert "img" not in wild.tags
+    assert (wild.tags.count("script"), wild.tags.count("style")) == (1, 1)
+    assert not [name for _, name, _ in wild.attributes if name.startswith("on") or name == "style"]
+    assert not {"\u202e", "\x00"} & set(text)
+    assert len(text.encode()) < 3 * MEGABYTE
+
+
+def test_a_page_full_of_pictures_stays_small_whatever_the_bundle(analysed: Document) -> None:
+    document = full(analysed)
+    wide = cast("dict[str, Any]", document)
+    document["distributions"] *= 30
+    for name in ("attribution", "stalls", "comparability", "telemetry", "exclusions", "regressions"):
+        wide[name] *= 100
+    for number, record in enumerate(document["distributions"]):
+        document["distributions"][number] = {**record, "task": f"{record['task']}[n={number}]"}
+    assert len(render(document).encode()) < 3 * MEGABYTE
 
 
 def test_the_page_stays_small_whatever_the_bundle(document: Document) -> None:
