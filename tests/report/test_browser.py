@@ -20,7 +20,7 @@ from tests.report.browser import (
     screenshot,
 )
 from tests.report.full import full
-from tests.report.test_build import hostile
+from tests.report.test_build import hostile_pictures
 
 pytestmark = [
     pytest.mark.browser,
@@ -42,7 +42,7 @@ def everything(analysed: Document, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def wild(analysed: Document, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with hostile text everywhere."""
-    return written(hostile(full(analysed)), tmp_path_factory.mktemp("wild"))
+    return written(hostile_pictures(analysed), tmp_path_factory.mktemp("wild"))
 
 
 def written(document: Document, folder: Path) -> Path:
