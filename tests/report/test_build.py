@@ -6,13 +6,14 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from harness.analysis.document import Document
 from harness.errors import BundleError, ResultsError
 from harness.report.build import build, render
+from tests.report.full import full
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x00{{ 7*7 }}</style>" + "A" * 10_000
 MEGABYTE = 1e6
@@ -54,6 +55,18 @@ def hostile(document: Document) -> Document:
     for record in wild["distributions"]:
         record["platform"] = record["platform"].replace("@2", "")
         record["metric"] = "step_seconds"
+    return wild
+
+
+def hostile_pictures(document: Document) -> Document:
+    """As `hostile`, with the names by which pictures are found, so that each is drawn of hostile text."""
+    whole = full(document)
+    wild = hostile(whole)
+    for own, record in zip(whole["distributions"], wild["distributions"], strict=True):
+        record["task"], record["metric"] = own["task"], own["metric"]
+        record["dims"] |= {"cache": own["dims"]["cache"]} if "cache" in own["dims"] else {}
+    for own_claim, claim in zip(whole["claims"], wild["claims"], strict=True):
+        claim["id"] = own_claim["id"]
     return wild
 
 
@@ -102,6 +115,28 @@ def test_hostile_text_is_shown_and_does_nothing(document: Document) -> None:
     assert "\x00" not in text
     assert "&lt;script&gt;" in text
     assert len(text) < 3 * MEGABYTE
+
+
+def test_every_picture_of_hostile_text_is_inert(analysed: Document) -> None:
+    text = render(hostile_pictures(analysed))
+    wild = Reader(text)
+    assert text.count('<p class="absent">') == 0
+    assert "img" not in wild.tags
+    assert (wild.tags.count("script"), wild.tags.count("style")) == (1, 1)
+    assert not [name for _, name, _ in wild.attributes if name.startswith("on") or name == "style"]
+    assert not {"\u202e", "\x00"} & set(text)
+    assert len(text.encode()) < 3 * MEGABYTE
+
+
+def test_a_page_full_of_pictures_stays_small_whatever_the_bundle(analysed: Document) -> None:
+    document = full(analysed)
+    wide = cast("dict[str, Any]", document)
+    document["distributions"] *= 30
+    for name in ("attribution", "stalls", "comparability", "telemetry", "exclusions", "regressions"):
+        wide[name] *= 100
+    for number, record in enumerate(document["distributions"]):
+        document["distributions"][number] = {**record, "task": f"{record['task']}[n={number}]"}
+    assert len(render(document).encode()) < 3 * MEGABYTE
 
 
 def test_the_page_stays_small_whatever_the_bundle(document: Document) -> None:
