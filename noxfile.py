@@ -100,7 +100,7 @@ def agent(session: nox.Session) -> None:
 
 @nox.session
 def wine(session: nox.Session) -> None:
-    """Run the tests of what Windows runs, and the smoke profile, on a Windows Python under Wine."""
+    """Under Wine: the tests of what Windows runs, the smoke profile, and boots of Linux and Windows in one report."""
     install(session, "test", "native")
     session.run("python", "-m", "tests.windows", *session.posargs)
 
