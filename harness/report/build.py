@@ -15,7 +15,8 @@ from markupsafe import Markup
 
 from harness.agent.messages import write_json
 from harness.analysis.analyse import analyse
-from harness.analysis.document import Document, report_json
+from harness.analysis.document import Document
+from harness.analysis.report_json import report_json
 from harness.errors import ResultsError
 from harness.report.context import Assets
 from harness.report.format import FILTERS

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from harness.analysis.analyse import analyse
 from harness.analysis.attribution import attributions
 from harness.analysis.attribution_sums import Interval, Stratum, Sum, intervals, total
-from harness.analysis.document import AttributionRecord, CauseRecord, report_json
+from harness.analysis.document import AttributionRecord, CauseRecord
 from harness.analysis.frame import frame, medians
 from harness.analysis.model import Attribution, Cause
 from harness.analysis.pairing import arms
+from harness.analysis.report_json import report_json
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle
 from tests.analysis.steps import GPU, PLATFORM, Machine, Run, Work

@@ -18,10 +18,10 @@ from harness.analysis.analyse import analyse
 from harness.analysis.claims import Court, against_factor, claims, largest, speaks_for, verdict_of
 from harness.analysis.claims_table import STATEMENTS
 from harness.analysis.compare import compare
-from harness.analysis.document import report_json
 from harness.analysis.estimate import paired, widened
 from harness.analysis.model import Claim, ClaimVerdict, Comparison, Verdict
 from harness.analysis.primary import PRIMARY
+from harness.analysis.report_json import report_json
 from harness.results.bundle import Manifest, read, read_manifest
 from tests.synthetic import BANDWIDTH, CONTROL, SyntheticMetric, SyntheticTask, write_bundle
 

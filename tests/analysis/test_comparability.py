@@ -22,9 +22,9 @@ from harness.analysis.comparability import Comparability, fitting
 from harness.analysis.comparability_rules import RANKS, RULES, Rule
 from harness.analysis.compare import compare
 from harness.analysis.differing import Differing, inspected, processors
-from harness.analysis.document import report_json
 from harness.analysis.kinds import Kind
 from harness.analysis.model import Comparison, Difference
+from harness.analysis.report_json import report_json
 from harness.results.bundle import Bundle, Manifest, read
 from tests.program import ROOT
 from tests.synthetic import CONTROL, SMALL_FILES, TRAINING, write_bundle

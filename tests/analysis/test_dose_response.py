@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis.analyse import analyse
-from harness.analysis.document import DoseRecord, DoseResponseRecord, report_json
+from harness.analysis.document import DoseRecord, DoseResponseRecord
 from harness.analysis.dose_response import agree, dose_responses
 from harness.analysis.model import Attribution, Cause, Dose, DoseResponse
+from harness.analysis.report_json import report_json
 from tests.analysis.steps import GPU, PLATFORM, Machine, Run, Work
 
 SLOWER = replace(Machine(), launch=13e-6)

@@ -11,8 +11,8 @@ import pytest
 from harness.agent.messages import CellResult
 from harness.analysis.analyse import analyse
 from harness.analysis.compare import compare
-from harness.analysis.document import report_json
 from harness.analysis.exclusions import cause
+from harness.analysis.report_json import report_json
 from harness.results.bundle import Bundle, read
 from tests.synthetic import TRAINING, write_bundle
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from harness.analysis.analyse import analyse
-from harness.analysis.document import ComparisonRecord, report_json
+from harness.analysis.document import ComparisonRecord
 from harness.analysis.percentiles import bootstrapped
+from harness.analysis.report_json import report_json
 from harness.results.bundle import read
 from tests.synthetic import BANDWIDTH, SMALL_FILES, write_bundle
 

@@ -7,9 +7,10 @@ import pytest
 
 from harness.agent.messages import Scalar
 from harness.analysis.analyse import analyse
-from harness.analysis.document import StallRecord, report_json
+from harness.analysis.document import StallRecord
 from harness.analysis.frame import frame, medians
 from harness.analysis.model import Stall
+from harness.analysis.report_json import report_json
 from harness.analysis.stalls import stalls
 from harness.results.bundle import Bundle, read
 from tests.synthetic import SyntheticMetric, SyntheticTask, write_bundle

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyse import analyse
-from harness.analysis.document import Document, report_json
+from harness.analysis.document import Document
+from harness.analysis.report_json import report_json
 from harness.results.bundle import read
 from tests.synthetic import write_bundle
 

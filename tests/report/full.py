@@ -16,7 +16,8 @@ import numpy as np
 
 from harness.agent.messages import write_json
 from harness.analysis.analyse import analyse
-from harness.analysis.document import DistributionRecord, Document, ExclusionRecord, Scalar, report_json
+from harness.analysis.document import DistributionRecord, Document, ExclusionRecord, Scalar
+from harness.analysis.report_json import report_json
 from harness.report.build import render
 from harness.results.bundle import read
 from tests.synthetic import write_bundle

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.agent.messages import CellResult, Status, to_json
 from harness.analysis.analyse import analyse
-from harness.analysis.document import report_json
+from harness.analysis.report_json import report_json
 from harness.errors import BundleError
 from harness.results import bundle, store
 from harness.results.bundle import JournalLine, invocation_name, read, read_manifest

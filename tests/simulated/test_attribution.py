@@ -18,7 +18,8 @@ from harness.agent import cuda
 from harness.agent.messages import CellResult, CellSpec, Location, Metric
 from harness.agent.task import Context, find
 from harness.analysis.analyse import analyse
-from harness.analysis.document import AttributionRecord, report_json
+from harness.analysis.document import AttributionRecord
+from harness.analysis.report_json import report_json
 from tests.agent.native_helper import built
 from tests.agent.probes.conftest import favoured
 from tests.analysis.steps import bundle_of

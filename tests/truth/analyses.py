@@ -14,10 +14,11 @@ from statsmodels.stats.multitest import multipletests
 from harness.analysis import sequential
 from harness.analysis.analyse import analyse
 from harness.analysis.compare import estimated
-from harness.analysis.document import ComparisonRecord, report_json
+from harness.analysis.document import ComparisonRecord
 from harness.analysis.estimate import LEVEL, Estimate, p_value, unpaired, verdict
 from harness.analysis.frame import frame_of, medians
 from harness.analysis.pairing import arms, pairs
+from harness.analysis.report_json import report_json
 from harness.results.bundle import read
 from tests.truth import bundles
 from tests.truth.draw import Draw

@@ -17,9 +17,9 @@ from harness.analysis.document import (
     DistributionRecord,
     Document,
     RunRecord,
-    report_json,
 )
 from harness.analysis.model import Capability, Claim, Comparison, Distribution
+from harness.analysis.report_json import report_json
 from harness.results.bundle import read
 from tests.synthetic import BANDWIDTH, TASKS, TRAINING, SyntheticMetric, SyntheticTask, write_bundle
 
