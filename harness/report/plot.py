@@ -64,9 +64,10 @@ def clipped(label: str, letters: int) -> str:
 
 
 def fitting(labels: Sequence[str], letters: int) -> list[str]:
-    """Tasks' labels: all without their family if one is too long with it, and clipped where they still are."""
-    if any(len(label) > letters for label in labels):
-        labels = [label.partition(".")[2] or label for label in labels]
+    """Tasks' labels: all without their family if one is too long with it and none needs it, then clipped."""
+    short = [label.partition(".")[2] or label for label in labels]
+    if any(len(label) > letters for label in labels) and len(set(short)) == len(set(labels)):
+        labels = short
     return [clipped(label, letters) for label in labels]
 
 

@@ -143,3 +143,8 @@ def test_any_ratio_can_be_drawn(value: float, factor: float) -> None:
     svg = charts.forest("p", [row], WIDE, "f", "t")
     assert "NaN" not in svg
     assert math.isfinite(float(parsed(svg).get("width", "nan")))
+
+
+def test_labels_lose_their_family_only_where_none_needs_it() -> None:
+    assert plot.fitting(["tf_cnn.trivial", "storage.small_files"], 14) == ["trivial", "small_files"]
+    assert plot.fitting(["tf_cnn.trivial", "torch_cnn.trivial"], 14) == ["tf_cnn.trivial", "torch_cnn.tri…"]
