@@ -11,9 +11,6 @@ nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml()
 
-MEASURING = ("tests/agent", "tests/simulated", "tests/test_docker_end_to_end.py")
-"""Tests that measure this machine have it for themselves; the others run side by side, in the lanes of conftest.py."""
-
 
 def install(session: nox.Session, *groups: str) -> None:
     """Install the project as a checkout, with these groups of development dependencies."""
@@ -81,12 +78,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests. What needs an engine, a browser or a framework skips, with its reason, where there is none."""
     install(session, "test", "native")  # the compiler also builds the simulated GPU driver
     build_native(session)
-    if session.posargs:
-        session.run("python", "-m", "pytest", *session.posargs)
-        return
-    session.run("python", "-m", "pytest", *MEASURING)
-    others = [f"--ignore={path}" for path in MEASURING]
-    session.run("python", "-m", "pytest", "--numprocesses=2", "--dist=loadgroup", *others)
+    session.run("python", "-m", "pytest", *session.posargs)
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])

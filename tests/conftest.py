@@ -25,15 +25,8 @@ UNAVOIDABLE = re.compile(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes.
-
-    Where two processes share the tests, one has those of the guest image, which is made once and takes long to boot.
-    """
-    for item in items:
-        guests = "guest_image" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("guests" if guests else "others"))
+    """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes."""
     costs = ("browser", "docker", "stack", "slow")
     items.sort(
         key=lambda item: max(

@@ -19,7 +19,7 @@ from typing import Literal
 from harness.agent.inspection.facts import Fact
 from harness.agent.messages import Location
 from harness.cache import cache_dir
-from harness.errors import PlatformError
+from harness.errors import PlatformError, StackError
 from harness.matrix.model import Libvirt, Remote
 from harness.platforms import libvirt
 from harness.platforms.base import Availability, Ending, Job, Prepared
@@ -59,6 +59,7 @@ class StartedDomain:
         digest = hashlib.sha256(f"{domain.connection} {domain.name}".encode()).hexdigest()[:16]
         self._note = cache_dir() / FOLDER / f"{digest}.json"
         self._ours = False  # started by this run
+        self.starts = 0  # by this run
         self._lends = False  # it has a device that the host has while it is off
         self.seconds: float | None = None  # of its first start
         self.facts: Mapping[str, object] = {}
@@ -103,6 +104,7 @@ class StartedDomain:
             self._write_note()
             self._ours = True
             self._domain.start()
+            self.starts += 1
             self._connection.close()  # a shared connection leads to the boot before
         elif state != RUNNING:
             problem = f"{self._domain.who}: domain {self._domain.name} is {self._domain.state_and_reason()}"
@@ -148,8 +150,11 @@ class DomainPlatform:
         self._domain = Domain(who=name, name=config.name, connection=config.connection)
         file = Path(config.config).expanduser() if config.config else None
         self._guest = StartedDomain(self._domain, Connection(name, Target(host=config.host, config=file)))
-        inside = Remote.model_validate({"kind": "remote", "host": config.host, "config": config.config})
-        self._inside = RemotePlatform(name, inside, run_id=run_id, agent=agent)
+        self._config = Remote.model_validate({"kind": "remote", "host": config.host, "config": config.config})
+        self._run_id, self._agent = run_id, agent
+        self._inside = self._remote()
+        self._entered = 0  # the start that `_inside` is about
+        self._stacks: dict[str, Stack] = {}
 
     def availability(self) -> Availability:
         """Whether libvirt knows the domain and ssh its host; whether it comes up is known once it has been tried."""
@@ -172,7 +177,9 @@ class DomainPlatform:
     def prepare(self, stack: Stack, progress: Callable[[str], None]) -> Prepared:
         """Start the domain and install the stack in it. Raises PlatformError, StackError."""
         with self._guest.up(progress):
+            self._enter()
             prepared = self._inside.prepare(stack, progress)
+            self._stacks[stack.name] = stack
         own = {"domain": self._domain.name, "accelerator": str(self._guest.facts["accelerator"])}
         return Prepared(provenance={**prepared.provenance, **own})
 
@@ -199,7 +206,8 @@ class DomainPlatform:
 
     def launch(self, job: Job, *, verb: str = "run", resources: Mapping[str, Path] | None = None) -> Ending:
         """Run the agent in the domain, which is started anew if it has ended. Raises PlatformError."""
-        with self._guest.up(lambda _line: None):
+        with self._guest.up(_unsaid):
+            self._enter()
             return self._inside.launch(job, verb=verb, resources=resources)
 
     def close(self) -> None:
@@ -207,6 +215,26 @@ class DomainPlatform:
         self._guest.go_on()
         self._inside.close()
         self._guest.down()
+
+    def _remote(self) -> RemotePlatform:
+        return RemotePlatform(self.name, self._config, run_id=self._run_id, agent=self._agent)
+
+    def _enter(self) -> None:
+        """Find the way into a domain that was started anew, and what was installed: its disk may have lost it."""
+        if self._entered == self._guest.starts:
+            return
+        self._entered = self._guest.starts
+        self._inside.close()
+        self._inside = self._remote()
+        try:
+            for stack in self._stacks.values():
+                self._inside.prepare(stack, _unsaid)
+        except StackError as error:
+            raise PlatformError(error.problem, error.remedy) from error
+
+
+def _unsaid(_line: str) -> None:
+    """A domain that starts between two measurements is not worth a line."""
 
 
 def _orphaned(note: Path) -> Domain | None:

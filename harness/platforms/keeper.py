@@ -254,6 +254,7 @@ def install(request: Mapping[str, Any]) -> dict[str, Any]:
             shutil.rmtree(folder, ignore_errors=True)
             _run([sys.executable, "-I", "-m", "venv", "--without-pip", str(folder)])
             _run([str(python), *request["pip"]])
+            os.sync()  # a host that loses its power must not find it complete and hollow
             (folder / "complete").touch()
     libraries = sorted(map(str, folder.glob("lib/python3.*/site-packages/nvidia/*/lib")))
     return {"python": str(python), "libraries": libraries, "fresh": fresh}

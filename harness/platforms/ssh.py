@@ -57,14 +57,18 @@ ALWAYS = (
     "ForwardX11=no",
 )
 
+# What is kept by its digest is found again after the host has lost its power (a guest that was killed): so its name must
+# not come to be on the disk before its content.
 RECEIVE = """
 set -e; umask 077; mkdir -p "$(dirname "$1")"; trap 'rm -f "$1.$3"' EXIT; cat > "$1.$3"
 test "$(sha256sum < "$1.$3" | cut -c1-64)" = "$2" || exit 75
+sync "$1.$3" 2>/dev/null || sync
 mv -f "$1.$3" "$1"
 """
 CUT_OFF = 75  # of RECEIVE: not everything arrived
 UNPACK = """
 set -e; umask 077; trap 'rm -rf "$1" "$1.d"' EXIT; mkdir "$1.d"; tar -xf "$1" -C "$1.d"
+sync -f "$1.d" 2>/dev/null || sync
 rm -rf "$2"; mv "$1.d" "$2"
 """
 DELIVER = 'set -e; sha256sum < "$1" | cut -c1-64; base64 < "$1"'

@@ -42,6 +42,14 @@ def daemon(guest_image: GuestImage) -> Iterator[LibvirtDaemon]:
         shutil.rmtree(parent, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def off(daemon: LibvirtDaemon) -> Iterator[None]:
+    """Each test finds the domain shut off, whatever became of the one before."""
+    yield
+    if daemon.state() != "shut off":
+        daemon.virsh("destroy", DOMAIN)
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
@@ -97,7 +105,6 @@ def test_one_that_runs_already_is_left_running(
     platform.close()
     assert daemon.state() == "running"
     assert not (cache / FOLDER).exists()
-    daemon.virsh("destroy", DOMAIN)
 
 
 def test_what_a_killed_run_has_started_is_shut_down(daemon: LibvirtDaemon, cache: Path) -> None:
@@ -133,7 +140,6 @@ def test_a_domain_that_stands_still_is_not_touched(daemon: LibvirtDaemon, cache:
     with pytest.raises(PlatformError, match="is paused"):
         platform_of(daemon, tmp_path).prepare(driver_stack(tmp_path), quiet)
     assert daemon.state() == "paused"
-    daemon.virsh("destroy", DOMAIN)
 
 
 def test_without_virsh_it_says_what_to_install(

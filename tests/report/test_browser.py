@@ -158,7 +158,7 @@ def test_a_view_of_the_table_can_be_linked_to(everything: Path) -> None:
         assert shown[0] == shown[1] != []
         assert "-Slowdown" in other.url
         other.get_by_role("button", name="Clear").click()
-        other.wait_for_function("!location.hash.includes('platform')")
+        other.wait_for_url(lambda url: "platform" not in url)
         assert other.locator(".comparisons tbody tr:visible").count() > len(shown[0])
 
 
