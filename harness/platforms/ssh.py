@@ -57,8 +57,8 @@ ALWAYS = (
     "ForwardX11=no",
 )
 
-# What is kept by its digest is found again after the host has lost its power (a guest that was killed): its name must not
-# come to be on the disk before its content.
+# What is kept by its digest is found again after the host has lost its power (a guest that was killed): so the disk has
+# its content before its name.
 RECEIVE = """
 set -e; umask 077; mkdir -p "$(dirname "$1")"; trap 'rm -f "$1.$3"' EXIT; cat > "$1.$3"
 test "$(sha256sum < "$1.$3" | cut -c1-64)" = "$2" || exit 75
