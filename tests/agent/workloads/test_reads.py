@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.cells import ROOT
+from tests.agent.systems import not_on_windows
 
 # A hook can't be taken back, so the counting is done in a process of its own. A child reads as a loader's worker does.
 READING = """
@@ -43,7 +44,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks and tells what a process has read")
+@not_on_windows("it neither forks nor tells what a process has read")
 def test_opens_and_bytes_of_this_process_and_its_workers(tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(bytes(1 << 20))
