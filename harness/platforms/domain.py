@@ -24,6 +24,7 @@ from harness.matrix.model import Libvirt, Remote
 from harness.platforms import libvirt
 from harness.platforms.base import Availability, Ending, Job, Prepared
 from harness.platforms.guest import EMULATED
+from harness.platforms.leftovers import orphaned_record
 from harness.platforms.libvirt import OFF, PAUSED, RUNNING, Domain
 from harness.platforms.owner import Owner
 from harness.platforms.remote import RemotePlatform
@@ -239,14 +240,7 @@ def _unsaid(_line: str) -> None:
 
 def _orphaned(note: Path) -> Domain | None:
     """Return the domain that a process has started which is gone; after a reboot there is none."""
-    try:
-        record = json.loads(note.read_text(encoding="utf-8"))
-        owner, name, connection = Owner.from_record(record["owner"]), str(record["name"]), str(record["connection"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    record = orphaned_record(note)
+    if record is None or not {"name", "connection"} <= record.keys():
         return None
-    if owner is None or not owner.is_gone():
-        return None
-    if owner.boot != Owner.of(os.getpid()).boot:
-        note.unlink(missing_ok=True)
-        return None
-    return Domain(who=name, name=name, connection=connection)
+    return Domain(who=str(record["name"]), name=str(record["name"]), connection=str(record["connection"]))

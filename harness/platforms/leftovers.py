@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from harness.errors import PlatformError
-from harness.platforms.owner import Owner
+from harness.platforms.owner import Owner, boot_id
 
 OWNER = "owner.json"
 PROCESS = "process.json"  # in the folder of a platform: the launch, or the guest, that is running
@@ -48,6 +48,24 @@ def sweep(*folders: Path) -> None:
             for process in folder.glob(f"*/{PROCESS}"):
                 _end(_noted(process))
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def orphaned_record(file: Path) -> dict[str, object] | None:
+    """Return the record of what a process took, its `owner`, if that is gone and this is still its boot; else None.
+
+    After a reboot the system has put back everything itself, and the file is removed. Never raises.
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        owner = Owner.from_record(record["owner"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    if owner is None or not owner.is_gone():
+        return None
+    if owner.boot != boot_id():
+        file.unlink(missing_ok=True)
+        return None
+    return dict(record)
 
 
 def _noted(file: Path) -> Owner | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.agent.inspection.pci import DEVICES
 from harness.errors import PlatformError
+from harness.platforms.leftovers import orphaned_record
 from harness.platforms.owner import Owner
 from harness.platforms.vfio import DRIVER, DRIVERS, Sysfs, driver, own_functions, refusal
 
@@ -97,18 +98,11 @@ def _write_note(loan: Loan) -> None:
 
 def _orphaned(note: Path) -> Loan | None:
     """Return the loan of a process that is gone. After a reboot the kernel has given everything back itself."""
-    try:
-        record = json.loads(note.read_text(encoding="utf-8"))
-        owner = Owner.from_record(record["owner"])
-        before = {str(address): str(name) for address, name in record["before"].items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    record = orphaned_record(note)
+    before = record.get("before") if record is not None else None
+    if not isinstance(before, Mapping):
         return None
-    if owner is None or not owner.is_gone():
-        return None
-    if owner.boot != Owner.of(os.getpid()).boot:
-        note.unlink(missing_ok=True)
-        return None
-    return Loan(before=before, note=note)
+    return Loan(before={str(address): str(name) for address, name in before.items()}, note=note)
 
 
 def _bind(system: Sysfs, address: str, name: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.analysis.document import ComparisonRecord, Document
+from harness.analysis.kinds import marks_stand_in
 from harness.report.context import Banner
 from harness.report.facts import values
 from harness.report.picture import records
 from harness.report.words import clean
 
 FEW_BLOCKS = 5
-_STAND_IN = ("stand_in", "simulated")
 YES = ("true", "True", "yes", "1")
 
 
@@ -56,15 +56,11 @@ def _stand_ins(document: Document) -> Iterable[str]:
     """Name what was a stand-in and, where it is told, for what."""
     for name, found in {"host": document["run"]["host"], **document["environments"]}.items():
         for key, value in values(found).items():
-            if _marks_stand_in(key, value):
+            if marks_stand_in(key, value):
                 yield clean(name, 60) if value in YES else f"{clean(name, 60)}: {clean(value, 120)}"
     for gpu in document["run"]["gpus"]:
-        if any(_marks_stand_in(key, str(value)) for key, value in gpu.items()):
+        if any(marks_stand_in(key, str(value)) for key, value in gpu.items()):
             yield clean(str(gpu.get("name", "a GPU")), 60)
-
-
-def _marks_stand_in(key: str, value: str) -> bool:
-    return key.rpartition(".")[2] in _STAND_IN and value.lower() not in ("", "0", "false", "no", "none")
 
 
 def _incomparable(document: Document) -> Iterable[Banner]:
