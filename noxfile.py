@@ -78,7 +78,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests. What needs an engine, a browser or a framework skips, with its reason, where there is none."""
     install(session, "test", "native")  # the compiler also builds the simulated GPU driver
     build_native(session)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "tests", *session.posargs)
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13"])
@@ -87,7 +87,7 @@ def agent(session: nox.Session) -> None:
     session.install("-q", *nox.project.dependency_groups(PROJECT, "agent-test", "native"))
     build_native(session)
     without_stacks = ("-m", "not stack", "--ignore=tests/agent/workloads/test_on_stacks.py")
-    session.run("python", "-m", "pytest", *without_stacks, *(session.posargs or ["tests/agent"]))
+    session.run("python", "-m", "tests", *without_stacks, *(session.posargs or ["tests/agent"]))
 
 
 @nox.session

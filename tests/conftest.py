@@ -102,11 +102,11 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 @pytest.fixture
-def ext4_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+def ext4_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Return a function that mounts a new ext4 file system of so many MiB: a disk whose pages can be dropped."""
     folder = tmp_path / "ext4-disk"
 
-    def mount(mebibytes: int) -> Path:
+    def mount(mebibytes: int, feature: str = "has_journal") -> Path:
         folder.mkdir()
         image = tmp_path / "ext4-image"
         with image.open("wb") as file:
@@ -115,7 +115,8 @@ def ext4_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
             pytest.skip("not on Windows: it mounts nothing")
         if os.geteuid() != 0:
             pytest.skip("mounting an ext4 image needs root")
-        for command in (["mkfs.ext4", "-q", "-F", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
+        make = ["mkfs.ext4", "-q", "-F", "-O", feature, str(image)]
+        for command in (make, ["mount", "-o", "loop", str(image), str(folder)]):
             if subprocess.run(command, check=False, capture_output=True).returncode != 0:
                 pytest.skip(f"{command[0]} is not allowed here")
         return folder

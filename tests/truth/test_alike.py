@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from tests.truth.alike import CONTAINERS, matrix, row, share
+from tests.truth.alike import CONTAINERS, LIGHTER, matrix, row, share
 
 
 def document(*verdicts: str) -> dict[str, Any]:
@@ -16,11 +16,13 @@ def document(*verdicts: str) -> dict[str, Any]:
 
 
 def test_the_platforms_are_two_containers_that_are_alike() -> None:
-    made = yaml.safe_load(matrix("probes"))
+    made = yaml.safe_load(matrix("probes", 5))
     assert made["baseline"] == CONTAINERS[0]
     assert list(made["platforms"]) == list(CONTAINERS)
     assert made["platforms"]["container-a"] == made["platforms"]["container-b"]
     assert made["profiles"]["probes"]["tasks"]
+    assert made["profiles"]["probes"]["blocks"] == 5
+    assert LIGHTER.keys() <= made["tasks"].keys()
 
 
 def test_both_directions_are_false_alarms() -> None:

@@ -12,6 +12,7 @@ from harness.agent.loops import PythonLoops
 from harness.agent.messages import Location
 from harness.agent.task import Unavailable
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
+from tests.agent.systems import not_on_windows
 
 SMALL = {"files": 20, "rounds": 3}
 METRICS = {
@@ -51,6 +52,13 @@ def test_each_location_is_measured(run_task: RunTask, tmp_path: Path) -> None:
     outcome = run_task("storage.small_files", locations=[location(each, each.name) for each in folders], **SMALL)
     assert metric(outcome, "create_seconds", location="one").samples
     assert metric(outcome, "create_seconds", location="two").samples
+
+
+@not_on_windows("it has no ext4")
+def test_a_file_system_without_a_journal_is_warned_of(run_task: RunTask, ext4_disk: Callable[..., Path]) -> None:
+    folder = ext4_disk(64, "^has_journal")
+    outcome = run_task("storage.small_files", locations=[location(folder)], **SMALL)
+    assert [text for text in outcome.warnings if "an ext4 without a journal" in text and "location disk" in text]
 
 
 def test_a_location_that_is_not_there_is_left_out(run_task: RunTask, loop: str, tmp_path: Path) -> None:
