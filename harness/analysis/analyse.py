@@ -15,7 +15,7 @@ from harness.analysis.capabilities import capabilities
 from harness.analysis.claims import claims
 from harness.analysis.comparability import Comparability
 from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level
-from harness.analysis.confounders import differences, environments
+from harness.analysis.confounders import differences, environments, inspection_warnings
 from harness.analysis.dose_response import dose_responses
 from harness.analysis.exclusions import exclusion_warnings, exclusions
 from harness.analysis.frame import dims_of, frame, medians, unsteady
@@ -55,6 +55,7 @@ def analyse(bundle: Bundle) -> Analysis:
         differences=differences(environments(bundle.manifest)),
         warnings=(
             *_warnings(samples, plan),
+            *inspection_warnings(bundle.manifest),
             *exclusion_warnings(left_out),
             *boot_warnings(bundle.manifest),
             *unusable(table),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.agent.inspection.facts import FAILED_INSPECTION
 from harness.agent.messages import CellResult
 from harness.analysis.estimate import Estimate
 from harness.analysis.exclusions import MEASURED
@@ -50,8 +51,19 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def environments(manifest: Manifest) -> dict[str, dict[str, str]]:
-    """Return the flat inspection of every platform that is there."""
-    return {name: flat(record.inspection) for name, record in manifest.platforms.items() if record.available}
+    """Return the flat inspection of every platform that is there; nothing of one that could not be inspected."""
+    return {
+        name: {} if FAILED_INSPECTION in record.inspection else flat(record.inspection)
+        for name, record in manifest.platforms.items()
+        if record.available
+    }
+
+
+def inspection_warnings(manifest: Manifest) -> Iterator[str]:
+    """Say of which platforms it is not known what differs."""
+    for name, record in manifest.platforms.items():
+        if failed := record.inspection.get(FAILED_INSPECTION):
+            yield f"{name} could not be inspected, so what differs from it is not known: {failed.get('error', '')}"
 
 
 def differences(found: Environments) -> dict[str, dict[str, str]]:

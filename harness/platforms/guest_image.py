@@ -48,7 +48,8 @@ class GuestImage:
     def missing(self) -> str:
         """Return what keeps the image from being used, one line with a remedy; empty if nothing does. Quick."""
         if not self.disk.is_file():
-            return f"guest image {self.disk} is missing; make it with `python -m harness vm image -o {self.disk.name}`"
+            named = self.disk.relative_to(Path.cwd()) if self.disk.is_relative_to(Path.cwd()) else self.disk
+            return f"guest image {named} is missing; make it with `python -m harness vm image -o {named}`"
         for path, what in ((self.key, "private ssh key"), (self.host_key, "public ssh host key")):
             if not path.is_file():
                 return f"guest image {self.disk}: its {what} is missing; put it beside it as {path.name}"

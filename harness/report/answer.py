@@ -18,6 +18,7 @@ MOST_PLATFORMS = 12
 MOST_DRAWN = 7  # slowdowns beside a sentence
 MOST_FURTHER = 2  # in the sentence, beside the headline
 MOST_MECHANISMS = 3
+CERTAIN = ("slower", "faster")
 FELT = ("storage.", "tooling.")  # what a user meets without looking; the other probes are of mechanisms
 
 Records = Sequence[ComparisonRecord]
@@ -85,7 +86,10 @@ def _forest(number: int, rows: Sequence[ForestRow], scale: Sequence[ForestRow]) 
 
 
 def _causes(document: Document, best: ComparisonRecord | None) -> Causes | None:
-    return causes(document, best["platform"], best["task"], best["stack"], best["device"]) if best else None
+    """What makes the headline's gap, if there is one for certain."""
+    if best is None or best["verdict"] not in CERTAIN:
+        return None
+    return causes(document, best["platform"], best["task"], best["stack"], best["device"])
 
 
 def _mechanisms(others: Records, telling: Telling) -> tuple[Finding, ...]:
@@ -113,7 +117,7 @@ def _worst_of_each(found: Records) -> Records:
 
 def _largest(found: Records) -> Records:
     """Those that are certain, by how far they are from 1."""
-    certain = [record for record in found if record["verdict"] in ("slower", "faster") and record["comparable"]]
+    certain = [record for record in found if record["verdict"] in CERTAIN and record["comparable"]]
     return sorted(certain, key=lambda each: -max(each["slowdown"], 1 / each["slowdown"]))
 
 

@@ -38,7 +38,7 @@ def causes(document: Document, platform: str, task: str, stack: str, device: str
     """The largest causes of one workload's gap; None where it was not taken apart."""
     for record in records(document, "attribution"):
         if (record["platform"], record["task"], record["stack"], record["device"]) == (platform, task, stack, device):
-            known = [each for each in record["causes"] if each["seconds"] is not None]
+            known = [each for each in record["causes"] if each["seconds"]]
             largest = sorted(known, key=lambda each: -abs(each["seconds"]))[:MOST_CAUSES]
             return Causes(
                 gap=Quantity(record["gap_seconds"], "s"),

@@ -37,7 +37,7 @@ def bars(rows: Sequence[Bar], unit: str, *, name: str, title: str, expression: s
     height = len(rows) * ROW
     placed = [_placed(row, number, scale) for number, row in enumerate(rows)]
     low, high = min(*values, 0.0) / scale, max(*values, 0.0) / scale
-    axis = alt.Axis(title=None, tickCount=3, labelExpr=expression or own, labelOverlap=True)
+    axis = alt.Axis(title=None, tickCount=2, labelExpr=expression or own, labelOverlap=True)
     across = alt.Scale(domain=[low, high] if high > low else [0, 1], nice=False)
 
     def x(field: str) -> alt.X:

@@ -53,7 +53,7 @@ def strip(arms: Sequence[Arm], unit: str, name: str, title: str, description: st
             for place, at, v in thinned(arm.medians)
         ]
     names = [{"label": clipped(arm.name, LETTERS), "y": (i + 0.5) * ROW} for i, arm in enumerate(arms)]
-    axis = alt.Axis(title=None, tickCount=3, labelExpr=expression, labelFlush=False, labelOverlap=True)
+    axis = alt.Axis(title=None, tickCount=2, labelExpr=expression, labelFlush=False, labelOverlap=True)
     logarithmic = positive and max(values) / min(values) > FAR
     x = alt.X("value:Q", scale=alt.Scale(type="log" if logarithmic else "linear", zero=False, nice=True), axis=axis)
     y = pixels("y", height)

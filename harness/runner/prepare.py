@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import sources
+from harness.agent.inspection.facts import FAILED_INSPECTION
 from harness.agent.messages import CellSpec, MessageError, read_json
 from harness.agent.task import find
 from harness.errors import HarnessError, PlatformError, StackError
@@ -138,8 +139,11 @@ def _inspect(
     for platform, stack in _by_installation(cells, refused):
         if platform not in found:
             say(f"inspecting {platform}")
-            device = next((cell.device for cell in cells if cell.platform == platform and cell.device != "cpu"), "cpu")
+            used = (cell.device for cell in cells if cell.platform == platform and cell.id not in refused)
+            device = next((each for each in used if each != "cpu"), "cpu")
             found[platform] = inspect(bench.platforms[platform], stack, device)
+            if failed := found[platform].get(FAILED_INSPECTION):
+                say(f"{platform} could not be inspected: {failed['error']}")
     return found
 
 
@@ -167,5 +171,5 @@ def inspect(platform: Platform, stack: str, device: str) -> dict[str, Any]:
             platform.launch(job, verb="inspect")
             record: dict[str, Any] = read_json(job.result)
         except (HarnessError, MessageError, OSError) as error:
-            record = {"inspection": {"value": None, "source": "agent", "error": str(error)}}
+            record = {FAILED_INSPECTION: {"value": None, "source": "agent", "error": str(error)}}
         return {**record, **platform.facts()}

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
-from harness.analysis.confounders import Controls, differences, flat, judge_control
+from harness.analysis.confounders import (
+    Controls,
+    differences,
+    environments,
+    flat,
+    inspection_warnings,
+    judge_control,
+)
 from harness.analysis.estimate import Estimate
+from harness.results.bundle import read
+from tests.synthetic import write_bundle
 
 
 def test_facts_become_their_values() -> None:
@@ -124,3 +134,20 @@ def test_what_changes_from_one_moment_to_the_next_is_no_difference() -> None:
     )
 
     assert set(found) == {"gpu.devices.0.max_pcie_generation"}
+
+
+def test_what_could_not_be_inspected_differs_in_nothing_known_and_is_warned_of(tmp_path: Path) -> None:
+    manifest = read(write_bundle(tmp_path / "bundle", platforms={"docker": 1.0}, blocks=2, samples=2)).manifest
+    inspected = {"system.kernel": {"value": "6.1", "source": "uname"}}
+    failed = {"inspection": {"value": None, "source": "agent", "error": "no GPUs here"}, "container.rootless": True}
+    records = manifest.platforms
+    platforms = {
+        "native": records["native"].model_copy(update={"inspection": inspected}),
+        "docker": records["docker"].model_copy(update={"inspection": failed}),
+    }
+    manifest = manifest.model_copy(update={"platforms": platforms})
+    assert environments(manifest) == {"native": {"system.kernel": "6.1"}, "docker": {}}
+    assert differences(environments(manifest)) == {}
+    assert list(inspection_warnings(manifest)) == [
+        "docker could not be inspected, so what differs from it is not known: no GPUs here"
+    ]

@@ -42,6 +42,9 @@ def problems(bundle: Bundle, *, with_tensorflow: bool) -> Iterator[str]:
     for task, arms in sorted(seen.items()):
         if missing := {"native", "native@2", "docker"} - arms:
             yield f"{task}: did not run on {', '.join(sorted(missing))}"
+    for name in ("native", "docker"):
+        if not any("kernel" in key for key in bundle.manifest.platforms[name].inspection):
+            yield f"{name}: was not inspected"
     if len(seen) < 7:
         yield f"only {len(seen)} tasks ran: {', '.join(sorted(seen))}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import PlatformError
+from harness.exclusive import exclusive
 from harness.platforms import engine
 from harness.platforms.container import ContainerPlatform
 from harness.platforms.container_leftovers import RUN_LABEL
@@ -100,7 +101,8 @@ def guest_image(request: pytest.FixtureRequest) -> GuestImage:
     recipe = Recipe(size=4 << 30)
     folder = request.config.cache.mkdir(f"guest-{recipe.digest()}")
     try:
-        return make(recipe, folder / "guest.qcow2", lambda _line: None).image
+        with exclusive(folder / "lock", lambda: None):  # the tests may run in several processes
+            return make(recipe, folder / "guest.qcow2", lambda _line: None).image
     except PlatformError as error:
         pytest.skip(f"no guest image: {error}")
 

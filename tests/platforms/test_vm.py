@@ -164,7 +164,7 @@ def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path) -> None:
     found = platform_of(image, tmp_path).availability()
     assert (found.runnable, found.status) == (False, "unavailable")
     assert found.reason.startswith("guest: ")
-    assert "`python -m harness vm image -o guest.qcow2`" in found.reason or "apt install" in found.reason
+    assert f"`python -m harness vm image -o {image.disk}`" in found.reason or "apt install" in found.reason
     with pytest.raises(PlatformError, match="stack driver has not been prepared"):
         platform_of(image, tmp_path).launch(Launching(folder=tmp_path).job())
 

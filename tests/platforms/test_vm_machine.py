@@ -87,14 +87,22 @@ def test_a_missing_program_names_its_package(
 @pytest.mark.parametrize(
     ("file", "problem"),
     [
-        (lambda image: image.disk, "guest.qcow2 is missing; make it with `python -m harness vm image -o guest.qcow2`"),
+        (
+            lambda image: image.disk,
+            "image guest.qcow2 is missing; make it with `python -m harness vm image -o guest.qcow2`",
+        ),
         (lambda image: image.key, "its private ssh key is missing; put it beside it as guest.key"),
         (lambda image: image.host_key, "its public ssh host key is missing; put it beside it as guest.hostkey.pub"),
     ],
 )
 def test_an_image_that_is_not_whole(
-    system: PlantedKernel, image: GuestImage, file: Callable[[GuestImage], Path], problem: str
+    system: PlantedKernel,
+    image: GuestImage,
+    monkeypatch: pytest.MonkeyPatch,
+    file: Callable[[GuestImage], Path],
+    problem: str,
 ) -> None:
+    monkeypatch.chdir(image.disk.parent)
     file(image).unlink()
     assert problem in obstacle(config(), image, system)
 

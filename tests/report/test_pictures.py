@@ -137,6 +137,20 @@ def test_the_first_screen_names_the_largest_causes(whole: Page) -> None:
     assert [cause.what for cause in causes.causes] == ["kernel launches", "copies' bandwidth", "unexplained"]
 
 
+@pytest.mark.parametrize("verdict", ["inconclusive", "equivalent"])
+def test_a_gap_that_may_be_none_has_no_causes_on_the_first_screen(made: Document, verdict: str) -> None:
+    made["comparisons"][made["headlines"][0]["comparison"] or 0]["verdict"] = verdict  # type: ignore[typeddict-item]  # one of the list
+    assert page(made, assets()).headlines[0].causes is None
+
+
+def test_a_cause_that_adds_nothing_is_not_among_the_largest(made: Document) -> None:
+    for cause in made["attribution"][0]["causes"][1:]:
+        cause["seconds"] = 0.0
+    found = page(made, assets()).headlines[0].causes
+    assert found is not None
+    assert len(found.causes) == 1
+
+
 def test_what_is_beside_the_means_is_listed(whole: Page) -> None:
     found = whole
     assert {(row.tails[1].estimate, row.tails[1].reason[:13]) for row in found.tails} == {(None, "7 invocations")}

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from harness.agent.messages import write_json
 from harness.errors import PlatformError
-from harness.platforms.base import Ending, Job
-from harness.runner.prepare import inspect
+from harness.matrix.cells import Cell
+from harness.matrix.model import StackConfig
+from harness.platforms.base import RUNNABLE, Availability, Ending, Job
+from harness.runner.prepare import Bench, inspect, make_ready
+from harness.stacks import Stack, resolve
 from tests.runner.fake_platform import FakePlatform
 
 STAND_IN = {"fake.stand_in": {"value": "a fake platform", "source": "tests"}}
+
+
+def bench_of(platform: FakePlatform, folder: Path) -> Bench:
+    stack = resolve("driver", StackConfig(), root=folder, gpu=False)
+    return Bench(platforms={platform.name: platform}, stacks={"driver": stack}, environ={}, cache=folder)
+
+
+def cell_of(task: str, device: str) -> Cell:
+    return Cell(platform="fake", stack="driver", task=task, entry=task, params={}, device=device)
 
 
 def test_an_inspection_holds_what_the_agent_and_what_the_platform_say() -> None:
@@ -24,3 +38,31 @@ def test_a_failed_inspection_says_why_and_keeps_what_the_platform_says() -> None
 
     found = inspect(FakePlatform("fake", broken), "driver", "cpu")
     assert found == {"inspection": {"value": None, "source": "agent", "error": "the engine is gone"}, **STAND_IN}
+
+
+def test_a_platform_is_inspected_with_the_devices_of_the_cells_that_run(tmp_path: Path) -> None:
+    """A probe that needs a GPU where there is none must not have the inspection ask for one."""
+    asked: list[str] = []
+
+    def agent(job: Job) -> Ending:
+        asked.append(job.spec.device)
+        write_json(job.result, {})
+        return Ending(exit_code=0)
+
+    class WithoutGpu(FakePlatform):
+        def offers(self, stack: Stack, device: str) -> Availability:
+            return RUNNABLE if device == "cpu" else Availability(runnable=False, reason="no GPU")
+
+    cells = [cell_of("control.fma_device", "cuda:0"), cell_of("control.fma", "cpu")]
+    ready = make_ready(cells, bench_of(WithoutGpu("fake", agent), tmp_path), lambda _line: None)
+    assert asked == ["cpu"]
+    assert set(ready.refused) == {cells[0].id}
+
+
+def test_a_failed_inspection_is_said_at_once(tmp_path: Path) -> None:
+    def broken(_job: Job) -> Ending:
+        raise PlatformError("the engine is gone")
+
+    said: list[str] = []
+    make_ready([cell_of("control.fma", "cpu")], bench_of(FakePlatform("fake", broken), tmp_path), said.append)
+    assert said[-1] == "fake could not be inspected: the engine is gone"

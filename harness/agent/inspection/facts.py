@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 Fact = dict[str, Any]
+FAILED_INSPECTION = "inspection"  # the key of the one fact, an error, that stands for all that the agent could not ask
 
 # What reading a system's files and asking its libraries may raise: missing, unreadable, in another form, or (os and
 # sysconf functions) not there on this system.
