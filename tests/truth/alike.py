@@ -29,10 +29,12 @@ LIGHTER: Mapping[str, Mapping[str, object]] = {
     "control.fma": {"samples": 2},
     "copies.collective": {"samples": 20},
     "driver.dispatch": {"samples": 50},
+    "memory.faults": {"samples": 8},
     "memory.latency": {"samples": 8},
     "storage.small_files": {"files": 200, "rounds": 3},
     "storage.sequential": {"bytes": "16MiB", "rounds": 2},
-    "storage.random": {"bytes": "16MiB", "rounds": 2, "pass_seconds": 0.05},
+    "storage.prefetch": {"bytes": "16MiB", "rounds": 2, "pass_seconds": 0.1},
+    "storage.random": {"bytes": "16MiB", "rounds": 2, "pass_seconds": 0.02},
     "tooling.import": {"samples": 2},
 }
 
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.truth.alike", description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--profile", default="probes")
-    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--blocks", type=int, default=3)
     options = parser.parse_args(arguments)
     rows = []
     _tell(COLUMNS)
