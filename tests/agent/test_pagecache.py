@@ -55,7 +55,7 @@ def test_pages_are_dropped_until_none_is_there_twice_in_a_row(
     monkeypatch.setattr(pagecache, "_drop", lambda _: next(looks))
     monkeypatch.setattr(pagecache, "PATIENCE", 3.5)
     monkeypatch.setattr(pagecache, "PAUSE", 0.0)
-    monkeypatch.setattr(pagecache.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
     assert pagecache.drop([Path("any")]) == kept
     assert list(looks) == []
 

@@ -139,7 +139,7 @@ def test_the_first_screen_names_the_largest_causes(whole: Page) -> None:
 
 @pytest.mark.parametrize("verdict", ["inconclusive", "equivalent"])
 def test_a_gap_that_may_be_none_has_no_causes_on_the_first_screen(made: Document, verdict: str) -> None:
-    made["comparisons"][made["headlines"][0]["comparison"] or 0]["verdict"] = verdict  # type: ignore[typeddict-item]  # one of the list
+    made["comparisons"][made["headlines"][0]["comparison"] or 0]["verdict"] = verdict
     assert page(made, assets()).headlines[0].causes is None
 
 

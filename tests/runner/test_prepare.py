@@ -15,7 +15,7 @@ STAND_IN = {"fake.stand_in": {"value": "a fake platform", "source": "tests"}}
 
 
 def bench_of(platform: FakePlatform, folder: Path) -> Bench:
-    stack = resolve("driver", StackConfig(), root=folder, gpu=False)
+    stack = resolve("driver", StackConfig.model_validate({}), root=folder, gpu=False)
     return Bench(platforms={platform.name: platform}, stacks={"driver": stack}, environ={}, cache=folder)
 
 

@@ -96,7 +96,7 @@ def attributions() -> Mapping[str, AttributionRecord]:
     """Return platform → what the report says of its gap to native."""
     built()
     library = str(libraries() / CUDA)
-    results = []
+    results: list[CellResult] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         pytest.MonkeyPatch.context() as patch,
