@@ -41,9 +41,9 @@ stacks:
   torch: {requirements: images/torch/requirements.txt, cpu_requirements: images/torch/requirements-cpu.txt}
 tasks:
   control.fma: {samples: 2, sample_seconds: 1.0}
-  torch_matmul.square: {size: 2048, products: 8, num_batches: 4, num_warmup_batches: 1, threads: 1}
+  torch_matmul.square: {size: 2048, products: 8, num_batches: 3, num_warmup_batches: 1, threads: 1}
 profiles:
-  planted: {tasks: ["*"], blocks: 4}
+  planted: {tasks: ["*"], blocks: 3}
 """
 
 

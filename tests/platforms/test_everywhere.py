@@ -25,7 +25,7 @@ from tests.program import bundle_of, harness, journal_of, project
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 PLATFORMS = ("native", "docker", "guest", "lab", "wsl")
-TASKS = ("control.fma", "control.delay", "driver.syscall", "storage.small_files")
+TASKS = ("control.fma", "control.delay", "storage.small_files")
 BLOCKS = 2
 MATRIX = """\
 schema: 1
@@ -40,9 +40,8 @@ platforms:
 stacks:
   driver: {{}}
 tasks:
-  control.fma: {{samples: 2, sample_seconds: 0.5}}
+  control.fma: {{samples: 2, sample_seconds: 0.2}}
   control.delay: {{microseconds: 2000, samples: 20}}
-  driver.syscall: {{samples: 20}}
   storage.small_files: {{files: 20, rounds: 3}}
 profiles:
   all: {{tasks: ["*"], blocks: {blocks}}}
