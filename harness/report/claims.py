@@ -13,7 +13,7 @@ from harness.report.context import Forest
 from harness.report.parts import ClaimPart, Picture, Point
 from harness.report.picture import records
 from harness.report.pictures_curves import copy_bandwidth, launch_curve, memory_latency
-from harness.report.pictures_strips import loading, small_files, tools, training
+from harness.report.pictures_strips import guests, loading, small_files, tools, training
 from harness.report.pictures_time import over_time, stalls, utilization
 from harness.report.table import Telling, at, fair, finding, forest_row, telling_dims
 from harness.report.words import clean
@@ -29,6 +29,7 @@ PICTURES: Mapping[str, tuple[Callable[[Document], Picture], ...]] = {
     "3-memory-numa": (memory_latency,),
     "4-file-systems": (small_files,),
     "5-tools": (tools,),
+    "6-vm-passthrough": (guests,),
     HEADLINE: (training, loading, utilization, stalls, waterfall, over_time),
 }
 

@@ -16,6 +16,8 @@ from harness.report.words import clean, dims_words, metric_words
 MOST_ARMS = 10
 SMALL_FILES, LOADER = "storage.small_files", "storage.loader"
 TOOLS = {"tooling.install": "install_seconds", "tooling.import": "import_seconds", "tooling.build": "compile_seconds"}
+GPU_PROBES = {"driver.launch": "launch_slope_seconds", "driver.sync": "round_trip_seconds"}
+CPU = "cpu"
 _DOTS = (
     "Each dot is one fresh process, blocks from top to bottom, so that a drift shows as a slope; the stroke is their "
     "geometric mean. A hollow dot never reached a steady state."
@@ -82,6 +84,25 @@ def tools(document: Document) -> Picture:
         otherwise=run_task("tooling.*"),
         panel=lambda r: ", ".join((r["task"], r["stack"], *(str(r["dims"][n]) for n in ("cache",) if n in r["dims"]))),
         row=_located,
+    )
+
+
+def guests(document: Document) -> Picture:
+    """A GPU in virtual machines and on the baseline: launches, round trips, the workloads' steps."""
+    machines = {name for name, record in document["platform_records"].items() if record["kind"] == "vm"}
+    probes = (each for task, metric in GPU_PROBES.items() for each in of_task(document, task, metric))
+    steps = (each for each in document["distributions"] if each["metric"] == STEP and each["medians"])
+    shown = [each for each in first_arms((*probes, *steps)) if each["platform"] in {document["baseline"], *machines}]
+    in_guests = {each["task"] for each in shown if each["platform"] in machines and each["device"] != CPU}
+    return _drawn(
+        document,
+        [each for each in shown if each["device"] != CPU and each["task"] in in_guests],
+        name="guests",
+        title="A GPU in a virtual machine: launches, round trips, steps",
+        text=f"The median of a process. {_DOTS}",
+        otherwise="nox -s matrix -- --profile gpu --platform native --platform guest, with `gpu:` in the guest's entry",
+        panel=lambda record: f"{_workload(record)} · {metric_words(record['metric'])}",
+        row=lambda record: record["platform"],
     )
 
 

@@ -24,6 +24,7 @@ from tests.synthetic import write_bundle
 
 BLOCKS = 6
 SLOWER = {"native": 1.0, "docker": 1.04, "docker-half": 1.6}
+GUEST = "guest"
 WORKLOAD = {"task": "tf_cnn.trivial", "stack": "tensorflow", "device": "cpu"}
 
 
@@ -31,7 +32,9 @@ def full(document: Document) -> Document:
     """Return a copy with data for every picture. The document has the platforms of `SLOWER`, native its baseline."""
     made = copy.deepcopy(document)
     random = np.random.default_rng(1)
-    made["distributions"] += [*_by_size(random), *_strips(random)]
+    made["platforms"].append(GUEST)
+    made["platform_records"][GUEST] = {"kind": "vm", "available": True, "reason": ""}
+    made["distributions"] += [*_by_size(random), *_in_a_guest(random), *_strips(random)]
     made["distributions"][-1]["unsteady"] = [2]
     wide = cast("dict[str, Any]", made)
     wide["attribution"] = [_attributed(name) for name in SLOWER if name != "native"]
@@ -49,6 +52,15 @@ def full(document: Document) -> Document:
     for claim in cast("list[dict[str, Any]]", made["claims"]):
         _judge(claim)
     return made
+
+
+def _in_a_guest(random: np.random.Generator) -> Iterator[DistributionRecord]:
+    """Yield what a GPU did on the baseline and in a virtual machine."""
+    for name in ("native", GUEST):
+        for sync, seconds in (("spin", 7e-6), ("blocking", 2.6e-5)):
+            made = distribution("driver.sync", "round_trip_seconds", name, _around(random, seconds), {"sync": sync})
+            made["device"] = "cuda:0"
+            yield made
 
 
 def _judge(claim: dict[str, Any]) -> None:

@@ -65,6 +65,9 @@ def hostile_pictures(document: Document) -> Document:
     for own, record in zip(whole["distributions"], wild["distributions"], strict=True):
         record["task"], record["metric"] = own["task"], own["metric"]
         record["dims"] |= {"cache": own["dims"]["cache"]} if "cache" in own["dims"] else {}
+    kinds = (record["kind"] for record in whole["platform_records"].values())
+    for kind, platform in zip(kinds, wild["platform_records"].values(), strict=True):
+        platform["kind"] = kind
     for own_claim, claim in zip(whole["claims"], wild["claims"], strict=True):
         claim["id"] = own_claim["id"]
     return wild
