@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.agent.inspection.facts import FAILED_INSPECTION
 from harness.agent.step_counts import PREFIX
 from harness.agent.task import find
 from harness.results.bundle import Bundle, read
@@ -43,8 +44,8 @@ def problems(bundle: Bundle, *, with_tensorflow: bool) -> Iterator[str]:
         if missing := {"native", "native@2", "docker"} - arms:
             yield f"{task}: did not run on {', '.join(sorted(missing))}"
     for name in ("native", "docker"):
-        if not any("kernel" in key for key in bundle.manifest.platforms[name].inspection):
-            yield f"{name}: was not inspected"
+        if failed := bundle.manifest.platforms[name].inspection.get(FAILED_INSPECTION):
+            yield f"{name}: was not inspected: {failed['error']}"
     if len(seen) < 7:
         yield f"only {len(seen)} tasks ran: {', '.join(sorted(seen))}"
 
