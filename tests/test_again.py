@@ -29,7 +29,7 @@ DEFECT = "def test_defect(): assert False"
 def test_what_fails_once_runs_again_alone_and_a_defect_fails_twice(tmp_path: Path, source: str, status: int) -> None:
     (tmp_path / "test_it.py").write_text(source)
     done = subprocess.run(
-        [sys.executable, "-m", "tests"],
+        [sys.executable, "-m", "tests", "test_it.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -101,7 +101,7 @@ def guest_image(request: pytest.FixtureRequest) -> GuestImage:
     recipe = Recipe(size=4 << 30)
     folder = request.config.cache.mkdir(f"guest-{recipe.digest()}")
     try:
-        with exclusive(folder / "lock", lambda: None):  # the tests may run in several processes
+        with exclusive(folder.with_suffix(".lock"), lambda: None):  # the tests may run in several processes
             return make(recipe, folder / "guest.qcow2", lambda _line: None).image
     except PlatformError as error:
         pytest.skip(f"no guest image: {error}")
