@@ -11,9 +11,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-MEASURING = ("tests/agent", "tests/simulated", "tests/test_docker_end_to_end.py")
 LANES = 3  # most of the others wait for guests, hosts and containers
-OTHERS = (*(f"--ignore={path}" for path in MEASURING), f"--numprocesses={LANES}", "--dist=loadfile")
+MEASURING = ("-m", "measures")
+OTHERS = ("-m", "not measures", f"--numprocesses={LANES}", "--dist=loadfile")
 FAILED = 1  # pytest's exit status when some test has failed
 AGAIN = ("--last-failed", "--last-failed-no-failures=none")
 

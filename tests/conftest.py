@@ -25,8 +25,20 @@ UNAVOIDABLE = re.compile(
 )
 
 
+TESTS = Path(__file__).parent
+MEASURING = (TESTS / "agent", TESTS / "simulated", TESTS / "test_docker_end_to_end.py")
+NOT_MEASURING = TESTS / "agent/workloads/test_on_stacks.py"  # what frameworks answer, not how fast
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes."""
+    """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes.
+
+    Those whose outcome depends on how fast this machine is are marked `measures`.
+    """
+    for item in items:
+        if item.path != NOT_MEASURING and any(item.path.is_relative_to(place) for place in MEASURING):
+            item.add_marker("measures")
     costs = ("browser", "docker", "stack", "slow")
     items.sort(
         key=lambda item: max(
