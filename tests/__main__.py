@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 LANES = 3  # most of the others wait for guests, hosts and containers
 MEASURING = ("-m", "measures")
-OTHERS = ("-m", "not measures", f"--numprocesses={LANES}", "--dist=loadfile")
+OTHERS = ("-m", "not measures", f"--numprocesses={LANES}", "--dist=loadfile", "--no-loadscope-reorder")
 FAILED = 1  # pytest's exit status when some test has failed
+STOPS = frozenset({"-x", "--exitfirst", "--maxfail"})  # then some tests have not run
 AGAIN = ("--last-failed", "--last-failed-no-failures=none")
 
 
@@ -27,11 +28,11 @@ def passed(arguments: Sequence[str]) -> int:
     """Run these tests, and again those that failed; return pytest's exit status."""
     command = [sys.executable, "-m", "pytest", *arguments]
     status = subprocess.run(command, check=False).returncode
-    if status != FAILED:
-        return status
+    if status != FAILED or not STOPS.isdisjoint(each.partition("=")[0] for each in arguments):
+        return abs(status)  # negative: a signal ended it
     sys.stdout.write("\n== what failed runs once more\n")
     sys.stdout.flush()
-    return subprocess.run([*command, *AGAIN], check=False).returncode
+    return abs(subprocess.run([*command, *AGAIN], check=False).returncode)
 
 
 if __name__ == "__main__":

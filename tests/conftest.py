@@ -31,8 +31,10 @@ NOT_MEASURING = TESTS / "agent/workloads/test_on_stacks.py"  # what frameworks a
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run fast tests first: then what needs a browser, an engine, a framework, and last what takes minutes.
+
+    In lanes the other way round, so that none ends long after the others.
 
     Those whose outcome depends on how fast this machine is are marked `measures`.
     """
@@ -43,7 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: max(
             (costs.index(mark.name) + 1 for mark in item.iter_markers() if mark.name in costs), default=0
-        )
+        ),
+        reverse=hasattr(config, "workerinput"),
     )
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import __main__ as again
+from tests.__main__ import MEASURING, OTHERS, passed
 from tests.program import ROOT
 
 DISTURBED = """
@@ -25,6 +28,9 @@ def test_good():
 DEFECT = "def test_defect(): assert False"
 
 
+KILLED = "import os, signal\ndef test_killed(): os.kill(os.getpid(), signal.SIGKILL)"
+
+
 @pytest.mark.parametrize(("source", "status"), [(DISTURBED, 0), (DISTURBED + DEFECT, 1), ("import nothing", 2)])
 def test_what_fails_once_runs_again_alone_and_a_defect_fails_twice(tmp_path: Path, source: str, status: int) -> None:
     (tmp_path / "test_it.py").write_text(source)
@@ -41,3 +47,28 @@ def test_what_fails_once_runs_again_alone_and_a_defect_fails_twice(tmp_path: Pat
     if status < 2:
         assert (tmp_path / "good").read_text() == "once "
         assert ("2 failed" in done.stdout) == bool(status)
+
+
+def test_tests_that_a_signal_ends_have_not_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_it.py").write_text(KILLED)
+    monkeypatch.chdir(tmp_path)
+    assert passed(["test_it.py"]) == signal.SIGKILL
+
+
+def test_both_parts_run_and_either_fails_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = {MEASURING: 1, OTHERS: 0}
+    ran: list[object] = []
+
+    def part(arguments: tuple[str, ...]) -> int:
+        ran.append(arguments)
+        return statuses[arguments]
+
+    monkeypatch.setattr(again, "passed", part)
+    assert again.main([]) == 1
+    assert ran == [MEASURING, OTHERS]
+
+
+def test_where_the_first_failure_stops_there_is_no_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_it.py").write_text(DISTURBED + DEFECT)
+    monkeypatch.chdir(tmp_path)
+    assert passed(["-x", "test_it.py"]) == 1

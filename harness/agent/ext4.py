@@ -1,7 +1,7 @@
 """What ext4 does without a journal: for minutes after a file's end, new files pass over its inode, one by one.
 
 So creating files takes the longer the more were deleted lately, by whomever (recently_deleted() in fs/ext4/ialloc.c of
-Linux: 60 s, 300 s while the inode is not yet on the disk). Virtual machines for short work are often set up so.
+Linux: 60 s, 360 s while the inode is not yet on the disk). Virtual machines for short work are often set up so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ MOUNTED = Path("/sys/fs/ext4")
 
 
 def without_journal(directory: str | os.PathLike[str]) -> bool:
-    """Whether a directory lies on an ext4 that keeps no journal; False where the kernel does not say."""
+    """Whether a directory lies on an ext4 that keeps no journal; False where the kernel does not say.
+
+    It does not say on what an overlay (a container's writable layer) lies.
+    """
     if sys.platform == "win32":
         return False
     try:

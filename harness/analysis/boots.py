@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from harness.analysis.confounders import VOLATILE, flat
+from harness.agent.inspection.facts import FAILED_INSPECTION
+from harness.analysis.confounders import VOLATILE, environment
 from harness.analysis.pairing import Arms, BootOf, Pair, by_boot, counterpart, pair_dims, shared
 from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle, Manifest, Origin
@@ -79,12 +80,16 @@ def elsewhere(manifest: Manifest) -> frozenset[tuple[int, str]]:
 def boot_environments(origin: Origin) -> dict[str, dict[str, str]]:
     """Return the flat inspection of every platform that one boot had, under the names of the bundle it lies in."""
     found = {origin.named(name): record for name, record in origin.platforms.items()}
-    return {name: flat(record.inspection) for name, record in found.items() if record.available}
+    return {name: environment(record.inspection) for name, record in found.items() if record.available}
 
 
 def deviations(own: Mapping[str, str], shown: Mapping[str, str]) -> dict[str, str]:
-    """Return what a boot's inspection says otherwise than another's; "" for what it does not say."""
-    keys = sorted({*own, *shown})
+    """Return what a boot's inspection says otherwise than another's; "" for what it does not say.
+
+    Where one of them failed, of what both say.
+    """
+    failed = FAILED_INSPECTION in own or FAILED_INSPECTION in shown
+    keys = sorted(own.keys() & shown.keys() if failed else {*own, *shown})
     telling = [key for key in keys if key.rpartition(".")[2] not in VOLATILE]
     return {key: own.get(key, "") for key in telling if own.get(key, "") != shown.get(key, "")}
 

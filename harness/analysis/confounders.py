@@ -51,26 +51,31 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def environments(manifest: Manifest) -> dict[str, dict[str, str]]:
-    """Return the flat inspection of every platform that is there; nothing of one that could not be inspected."""
-    return {
-        name: {} if FAILED_INSPECTION in record.inspection else flat(record.inspection)
-        for name, record in manifest.platforms.items()
-        if record.available
-    }
+    """Return the flat inspection of every platform that is there."""
+    return {name: environment(record.inspection) for name, record in manifest.platforms.items() if record.available}
+
+
+def environment(inspection: Mapping[str, Any]) -> dict[str, str]:
+    """Return a flat inspection; of a failed one what the platform told all the same, and that it failed."""
+    told = flat(inspection)
+    return {**told, FAILED_INSPECTION: "failed"} if FAILED_INSPECTION in inspection else told
 
 
 def inspection_warnings(manifest: Manifest) -> Iterator[str]:
     """Say of which platforms it is not known what differs."""
     for name, record in manifest.platforms.items():
-        if failed := record.inspection.get(FAILED_INSPECTION):
+        if isinstance(failed := record.inspection.get(FAILED_INSPECTION), Mapping):
             yield f"{name} could not be inspected, so what differs from it is not known: {failed.get('error', '')}"
 
 
 def differences(found: Environments) -> dict[str, dict[str, str]]:
-    """Return key → platform → value for the keys whose value differs; "" where a platform reports none."""
-    inspected = {name: environment for name, environment in found.items() if environment}
-    keys = sorted({key for environment in inspected.values() for key in environment})
-    rows = {key: {name: environment.get(key, "") for name, environment in inspected.items()} for key in keys}
+    """Return key → platform → value for the keys whose value differs; "" where a platform reports none.
+
+    A platform that could not be inspected is left out: what it does not tell is not known to differ.
+    """
+    inspected = {name: told for name, told in found.items() if told and FAILED_INSPECTION not in told}
+    keys = sorted({key for told in inspected.values() for key in told})
+    rows = {key: {name: told.get(key, "") for name, told in inspected.items()} for key in keys}
     return {key: row for key, row in rows.items() if len(set(row.values())) > 1 and not is_volatile(key)}
 
 

@@ -7,9 +7,10 @@ their software). What is told of a storage location is set against the location 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from harness.agent.inspection.facts import FAILED_INSPECTION
 from harness.analysis.confounders import LOCK_FILE, SoftwareDifferences, is_volatile
 from harness.analysis.model import Comparison
 from harness.analysis.pairing import HOST_LOCATION
@@ -45,13 +46,22 @@ class Differing:
 
 
 def inspected(baseline: Facts, platform: Facts) -> Iterator[Differing]:
-    """Yield what two flat inspections differ in; nothing where a side was not inspected."""
+    """Yield what two flat inspections differ in; nothing where a side was not inspected.
+
+    Where a side's inspection failed, of what the platform itself told all the same (that it is a stand-in).
+    """
     if not baseline or not platform:
         return
+    for failed in (each for each in (baseline, platform) if FAILED_INSPECTION in each):
+        baseline, platform = (_of(each, failed.keys() - {FAILED_INSPECTION}) for each in (baseline, platform))
     yield from _differing(_plain(baseline), _plain(platform))
     ours, theirs = _by_location(baseline), _by_location(platform)
     for name, facts in sorted(theirs.items()):
         yield from _differing(ours.get(name, ours.get(HOST_LOCATION, {})), facts, location=name)
+
+
+def _of(facts: Facts, keys: Collection[str]) -> Facts:
+    return {key: value for key, value in facts.items() if key in keys}
 
 
 def software(found: SoftwareDifferences, cells: Iterable[Cell], baseline: str, platform: str) -> Iterator[Differing]:

@@ -100,7 +100,7 @@ def guests(document: Document) -> Picture:
         name="guests",
         title="A GPU in a virtual machine: launches, round trips, steps",
         text=f"The median of a process. {_DOTS}",
-        otherwise="nox -s matrix -- --profile gpu --platform native --platform guest, with `gpu:` in the guest's entry",
+        otherwise="nox -s matrix -- --profile full --platform native --platform guest, its entry with `gpu:`",
         panel=lambda record: f"{_workload(record)} · {metric_words(record['metric'])}",
         row=lambda record: record["platform"],
     )

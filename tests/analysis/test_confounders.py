@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.analysis.analyse import analyse
 from harness.analysis.confounders import (
     Controls,
     differences,
@@ -136,18 +138,26 @@ def test_what_changes_from_one_moment_to_the_next_is_no_difference() -> None:
     assert set(found) == {"gpu.devices.0.max_pcie_generation"}
 
 
-def test_what_could_not_be_inspected_differs_in_nothing_known_and_is_warned_of(tmp_path: Path) -> None:
-    manifest = read(write_bundle(tmp_path / "bundle", platforms={"docker": 1.0}, blocks=2, samples=2)).manifest
+def test_of_a_failed_inspection_counts_what_the_platform_told_all_the_same(tmp_path: Path) -> None:
+    bundle = read(write_bundle(tmp_path / "bundle", platforms={"docker": 1.0}, blocks=2, samples=2))
     inspected = {"system.kernel": {"value": "6.1", "source": "uname"}}
-    failed = {"inspection": {"value": None, "source": "agent", "error": "no GPUs here"}, "container.rootless": True}
-    records = manifest.platforms
+    failed = {
+        "inspection": {"value": None, "source": "agent", "error": "out of time"},
+        "vm.stand_in": {"value": "emulated by TCG", "source": "QEMU"},
+    }
+    records = bundle.manifest.platforms
     platforms = {
         "native": records["native"].model_copy(update={"inspection": inspected}),
         "docker": records["docker"].model_copy(update={"inspection": failed}),
     }
-    manifest = manifest.model_copy(update={"platforms": platforms})
-    assert environments(manifest) == {"native": {"system.kernel": "6.1"}, "docker": {}}
-    assert differences(environments(manifest)) == {}
+    manifest = bundle.manifest.model_copy(update={"platforms": platforms})
+    found = environments(manifest)
+    assert found["docker"] == {"inspection": "failed", "vm.stand_in": "emulated by TCG"}
+    assert differences(found) == {}, "what is not told is not known to differ"
     assert list(inspection_warnings(manifest)) == [
-        "docker could not be inspected, so what differs from it is not known: no GPUs here"
+        "docker could not be inspected, so what differs from it is not known: out of time"
+    ]
+    ranked = analyse(replace(bundle, manifest=manifest)).comparability
+    assert [(one.key, one.rank) for one in ranked if not one.key.startswith("versions.")] == [
+        ("vm.stand_in", "decisive")
     ]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.__main__ import AGAIN, FAILED
+from tests.__main__ import FAILED
 from tests.simulated.build import PREBUILT
 from tests.windows.interpreter import Interpreter
 from tests.windows.wine import Wine
@@ -18,6 +18,7 @@ AGENT = ("tests/agent", "--ignore=tests/agent/workloads/test_on_stacks.py", "-m"
 # Of the controller what needs no library that Wine 8 does not load (pydantic's and numpy's).
 CONTROLLER = ("tests/runner/test_process.py", "tests/test_exclusive.py")
 OPTIONS = ("-o", r"cache_dir=C:\pytest", "--timeout=300", r"--basetemp=C:\tests")
+AGAIN = "--last-failed"  # all, where a test that hung has ended pytest before it noted anything
 SECONDS = 1800.0
 ENDED = 3  # ours when pytest was ended
 
@@ -57,7 +58,7 @@ class Suite:
         Tests that fail run a second time: planted microseconds can be missed on a busy machine, and Wine adds its own.
         """
         status = self._pytest(arguments, log)
-        return self._pytest([*AGAIN, *arguments], log) if status == FAILED else status
+        return self._pytest([AGAIN, *arguments], log) if status == FAILED else status
 
     def _pytest(self, arguments: Sequence[str], log: Path) -> int:
         end = self.wine.run(

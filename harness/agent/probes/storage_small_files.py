@@ -6,7 +6,8 @@ written back and dropped before each read, file by file, which needs no root and
 and the inodes stay cached: cold is the data. Where pages stay after that (tmpfs, some network file systems), cold is
 left out. Windows drops no single file's pages: there cold reads go past its file cache (FILE_FLAG_NO_BUFFERING), which
 needs the native helper and files of whole blocks of 4096 bytes. On an ext4 without a journal the time to create a file
-depends on what was deleted lately (`harness.agent.ext4`): there a warning says so.
+depends on what was deleted lately (`harness.agent.ext4`): there a warning says so, but on a container's overlay, whose
+kernel does not tell what it lies on.
 """
 
 from __future__ import annotations
