@@ -1,9 +1,10 @@
 """What a probe or workload declares about itself, and what it is handed when it runs.
 
-A probe module (`probes/storage.py`) or workload module (`workloads/tf_cnn.py`) has one constant, `TASKS`: a mapping
-from the name behind the dot (`small_files`) to a `Task`. The controller reads the declarations to check matrix.yaml
-and to plan; only the agent calls `run`. So a module's top level imports the standard library alone; frameworks are
-imported inside `run`.
+A module of probes (`probes/driver.py`) or workloads (`workloads/tf_cnn.py`) has one constant, `TASKS`: a mapping from
+the name behind the dot (`syscall`) to a `Task`. A probe with a module of its own (`probes/storage_checkpoint.py`) has
+`TASK`, and the module's name is its own (`storage.checkpoint`). The controller reads the declarations to check
+matrix.yaml and to plan; only the agent calls `run`. So a module's top level imports the standard library alone;
+frameworks are imported inside `run`.
 """
 
 from __future__ import annotations
@@ -120,21 +121,23 @@ class Task:
 def find(entry: str) -> Task | None:
     """Return the task that is declared as `family.name`, None if there is none."""
     family, _, name = entry.partition(".")
-    if not family.isidentifier():
-        return None
-    for package in ("harness.agent.probes", "harness.agent.workloads"):
-        module = f"{package}.{family}"
-        if find_spec(module) is not None:
-            return declarations(module).get(name)
+    own, shared = f"{family}_{name}", family
+    for package, module in (("probes", own), ("probes", shared), ("workloads", shared)):
+        path = f"{package}.{module}"
+        if module.isidentifier() and find_spec(f"harness.agent.{path}") and (task := declarations(path).get(entry)):
+            return task
     return None
 
 
 def declarations(module: str) -> Mapping[str, Task]:
-    """Return the tasks that a module declares: none if it needs a package that is not there (a workload's helper)."""
+    """Return the tasks that a module of this package declares: none if it needs a package that is not there."""
     try:
-        tasks: Mapping[str, Task] = getattr(import_module(module), "TASKS", {})
+        declaring = import_module(f"harness.agent.{module}")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "harness":
             raise
         return {}
-    return tasks
+    name = module.rpartition(".")[2]
+    if task := getattr(declaring, "TASK", None):
+        return {name.replace("_", ".", 1): task}
+    return {f"{name}.{each}": task for each, task in getattr(declaring, "TASKS", {}).items()}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from harness.agent.sampling import CALL_METRIC, CLOCK_METRIC
 from harness.analysis.frame import dims_text
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Primary:
 
 STEP = "step_seconds"
 WORKLOAD = Primary(STEP)
+INSTRUMENT = frozenset({CLOCK_METRIC, CALL_METRIC})  # of every probe, and speak for none
 PRIMARY: Mapping[str, Primary] = {
     "control.fma": Primary("fma_seconds"),
     "control.fma_device": Primary("device_fma_seconds"),
@@ -67,14 +69,14 @@ def primary_of(task: str, found: Sequence[T], describe: Described[T]) -> list[T]
     """Return those of a task's quantities, on one platform, that speak for it.
 
     A curve that ends before the fixed size (a limit on pinned memory) speaks by its largest. Where the metric is not
-    there (another version's task, a loop that this platform lacks), the first in the order of names speaks.
+    there (a probe of one metric needs no entry; another version's task), the first in the order of names speaks.
     """
     wanted = PRIMARY.get(task.partition("[")[0], WORKLOAD)
     described = [(each, *describe(each)) for each in found]
     measured = [(each, dims) for each, metric, dims in described if metric == wanted.metric]
     if measured:
         return [_at(curve, wanted.size) for curve in _curves(measured, wanted.size)]
-    first = min((metric for _, metric, _ in described), default="")
+    first = min((metric for _, metric, _ in described if metric not in INSTRUMENT), default="")
     return [each for each, metric, _ in described if metric == first]
 
 

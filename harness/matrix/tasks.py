@@ -80,8 +80,8 @@ def declared() -> list[str]:
         name
         for package in (probes, workloads)
         for module in pkgutil.iter_modules(package.__path__)
-        for task in declarations(f"{package.__name__}.{module.name}")
-        if not (name := f"{module.name}.{task}").startswith(PREFIX)
+        for name in declarations(f"{package.__name__.rpartition('.')[2]}.{module.name}")
+        if not name.startswith(PREFIX)
     )
 
 

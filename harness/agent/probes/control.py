@@ -6,8 +6,8 @@ comparable. Its samples last half a second or more: a container's CPU limit free
 100 ms, which shorter samples show in their tail only. `fma_device` is the same chain as a kernel on the GPU, by the
 GPU's own clock: a task of its own, since the CPU must be controlled on a platform that has no GPU too.
 
-`delay` is a busy wait of a known length: the whole way from clock to report must give that length back. `step` is a
-training step of known parts: the attribution must take it apart.
+`delay` is a busy wait of a known length: the whole way from clock to report must give that length back. `step`, a
+training step of known parts, has a module of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from harness.agent.helper import loops
 from harness.agent.loops import instrument, loop_metric
 from harness.agent.messages import Metric
 from harness.agent.probes.control_cuda import device_chain
-from harness.agent.probes.control_step import STEP
 from harness.agent.task import Context, Outcome, Task
 
 UNIT = 10**9  # `fma_seconds` is the time of this many multiply-adds
@@ -110,5 +109,4 @@ TASKS = {
         params={"microseconds": 1000, "samples": 200, "warmup": 20},
         seconds=0.5,
     ),
-    "step": STEP,
 }

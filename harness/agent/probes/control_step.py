@@ -123,7 +123,7 @@ def _counts(context: Context) -> Iterator[Metric]:
     yield per_step(READ_BYTES, files * count("file_bytes"), **location)
 
 
-STEP = Task(
+TASK = Task(
     summary="A training step of known parts (launches, copies, files…), for the attribution to take apart.",
     run=run_step,
     params={

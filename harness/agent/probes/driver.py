@@ -25,7 +25,6 @@ import os
 from harness.agent.helper import NativeHelper, loops
 from harness.agent.loops import instrument, loop_metric
 from harness.agent.native_only import require
-from harness.agent.probes import dispatch
 from harness.agent.probes.driver_cuda import CUDA_TASKS
 from harness.agent.probes.driver_jitter import run_jitter
 from harness.agent.probes.driver_switch import run_switch
@@ -69,7 +68,6 @@ def run_spawn(context: Context) -> Outcome:
 
 TASKS = {
     **CUDA_TASKS,
-    "dispatch": dispatch.TASK,
     "syscall": Task(
         summary="The cheapest real system call: what crossing into the kernel and back costs.",
         run=run_syscall,

@@ -1,9 +1,8 @@
-"""Storage, on every location that the platform offers: which probes there are. Each has a module of its own."""
+"""Storage, on every location that the platform offers: what is declared here; others declare themselves."""
 
 from __future__ import annotations
 
 from harness.agent.capacity import MIB
-from harness.agent.probes import storage_loader
 from harness.agent.probes.storage_blocks import run_prefetch, run_sequential
 from harness.agent.probes.storage_random import run_random
 from harness.agent.probes.storage_small_files import run_small_files
@@ -34,5 +33,4 @@ TASKS = {
         params={"bytes": 64 * MIB, "block_bytes": 64 * 1024, "rounds": 4, "pass_seconds": 0.5},
         seconds=2.0,
     ),
-    "loader": storage_loader.TASK,
 }

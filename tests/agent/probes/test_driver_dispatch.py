@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.agent.messages import CellSpec, Metric
-from harness.agent.probes import dispatch
+from harness.agent.probes import driver_dispatch as dispatch
 from harness.agent.task import Context, Outcome, Unavailable
 from tests.agent.cells import ROOT, run_cell, stack_python
 from tests.agent.probes.conftest import metric
@@ -166,7 +166,7 @@ BESIDE_TORCH = """
 import torch
 from torch.utils.benchmark import Timer
 from harness.agent.messages import CellSpec
-from harness.agent.probes import dispatch
+from harness.agent.probes import driver_dispatch as dispatch
 from harness.agent.task import Context
 spec = CellSpec(cell="c", platform="p", stack="torch", task="t", entry="t", params={}, device="cpu", block=1,
                 attempt=1, seed=1)
