@@ -1,4 +1,4 @@
-"""A bundle: one run's manifest, journal and invocations, as a folder or a zip. Formats are fixed by the design."""
+"""A bundle: one run's manifest, journal and invocations, as a folder or a zip. Formats are fixed: fields are added, never renamed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Bundle:
 def read(path: Path) -> Bundle:
     """Read and check a bundle's folder or zip; nothing is written.
 
-    Raises BundleError, one line that names the file and the problem, for whatever is not as the design says. One
+    Raises BundleError, one line that names the file and the problem, for whatever is not as the format says. One
     thing is let pass with a warning: a last line of the journal that is cut, since an interrupted run leaves it.
     """
     with opened(path) as store:

@@ -8,7 +8,7 @@ from random import Random
 
 from harness.matrix.cells import Cell
 
-LOOKS = (5, 8, 12, 20)  # blocks after which precision is examined, as the design fixes them
+LOOKS = (5, 8, 12, 20)  # blocks after which precision is examined: fixed, so that the level accounts for them
 
 
 def block_order(cells: Sequence[Cell], *, seed: int, block: int) -> tuple[Cell, ...]:

@@ -9,7 +9,7 @@ NONE = 0.0
 # Half of the data sets compare a thing with itself (A/A); the others have a planted slowdown.
 EFFECTS = (NONE, NONE, NONE, math.log(1.02), math.log(1.05), math.log(1.10))
 EDGE = math.log(1.01)  # the largest difference that is called equivalent
-LOOKS = (5, 8, 12, 20)  # the design's
+LOOKS = (5, 8, 12, 20)  # harness.runner.schedule's, written again
 
 
 @dataclass(frozen=True, kw_only=True)
