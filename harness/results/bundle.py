@@ -1,4 +1,4 @@
-"""A bundle: one run's manifest, journal and invocations, as a folder or a zip. Formats are fixed: fields are added, never renamed."""
+"""A bundle: one run's manifest, journal and invocations, as a folder or a zip. A fixed format."""
 
 from __future__ import annotations
 

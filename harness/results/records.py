@@ -1,4 +1,4 @@
-"""The records of a bundle's run.json and journal.jsonl: their fields are part of the format. Fields are added, never renamed."""
+"""The records of a bundle's run.json and journal.jsonl. A fixed format: fields are added, never renamed."""
 
 from __future__ import annotations
 
