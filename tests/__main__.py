@@ -1,8 +1,8 @@
 """Runs the tests: `python -m tests [pytest's arguments]`; without arguments all of them, in two parts.
 
-First what measures this machine, which has it alone; then all else, side by side. Tests that fail run once more, in a
-new process: a shared machine can miss planted microseconds or a deadline, a defect fails twice. What failed once stays
-on the screen. Exit status 0 only if all passed, at the second try at the latest.
+First what does not measure this machine, side by side; then what does, which has it alone. Tests that fail run once
+more, in a new process: a shared machine can miss planted microseconds or a deadline, a defect fails twice. What failed
+once stays on the screen. Exit status 0 only if all passed, at the second try at the latest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-LANES = 3  # most of the others wait for guests, hosts and containers
+LANES = 3  # most of these wait for guests, hosts and containers
 MEASURING = ("-m", "measures")
 OTHERS = ("-m", "not measures", f"--numprocesses={LANES}", "--dist=loadfile", "--no-loadscope-reorder")
 FAILED = 1  # pytest's exit status when some test has failed
@@ -21,7 +21,7 @@ AGAIN = ("--last-failed", "--last-failed-no-failures=none")
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tests; return the exit status."""
-    return max(map(passed, [arguments] if arguments else [MEASURING, OTHERS]))
+    return max(map(passed, [arguments] if arguments else [OTHERS, MEASURING]))
 
 
 def passed(arguments: Sequence[str]) -> int:

@@ -26,8 +26,7 @@ UNAVOIDABLE = re.compile(
 
 
 TESTS = Path(__file__).parent
-MEASURING = (TESTS / "agent", TESTS / "simulated", TESTS / "test_docker_end_to_end.py")
-NOT_MEASURING = TESTS / "agent/workloads/test_on_stacks.py"  # what frameworks answer, not how fast
+MEASURING = (TESTS / "agent/probes", TESTS / "simulated", TESTS / "test_docker_end_to_end.py")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
@@ -36,10 +35,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     In lanes the other way round, so that none ends long after the others.
 
-    Those whose outcome depends on how fast this machine is are marked `measures`.
+    Those whose outcome depends on how fast this machine is are marked `measures`, by their place or by themselves; a
+    probe on a framework's stack is asked what it answers, not how fast.
     """
     for item in items:
-        if item.path != NOT_MEASURING and any(item.path.is_relative_to(place) for place in MEASURING):
+        answers = item.path.is_relative_to(TESTS / "agent") and item.get_closest_marker("stack")
+        if not answers and any(item.path.is_relative_to(place) for place in MEASURING):
             item.add_marker("measures")
     costs = ("browser", "docker", "stack", "slow")
     items.sort(

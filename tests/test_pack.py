@@ -13,7 +13,9 @@ import pytest
 
 from harness import pack
 from harness.agent.messages import CellResult, CellSpec, Location, read_json, to_json, write_json
+from harness.agent.task import find
 from harness.errors import HarnessError, ResultsError
+from harness.matrix.tasks import declared
 from tests.agent.interpreters import PROMISED, interpreter
 
 SPEC = CellSpec(
@@ -28,6 +30,16 @@ SPEC = CellSpec(
     attempt=1,
     seed=0,
 )
+
+
+SHORT = {"samples": 3, "warmup": 1, "rounds": 1, "files": 20, "bytes": 2**22, "sample_seconds": 0.01, "saves": 1}
+
+
+def is_bare(entry: str) -> bool:
+    """Whether it is a probe of the CPU that no framework, pip or compiler is needed for."""
+    task = find(entry)
+    families = ("control.", "driver.", "memory.", "storage.")
+    return task is not None and "cpu" in task.devices and "none" in task.frameworks and entry.startswith(families)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +72,18 @@ def test_it_runs_on_a_bare_python(version: str, agent: Path, tmp_path: Path) -> 
     assert result.versions["agent"] == pack.agent_digest(agent)
     delay = next(metric for metric in result.metrics if metric.name == "delay_seconds")
     assert min(delay.samples) >= 100e-6
+
+
+@pytest.mark.parametrize("entry", [name for name in declared() if is_bare(name)])
+def test_its_probes_run_on_the_oldest_python(entry: str, agent: Path, tmp_path: Path) -> None:
+    """The shortest run of each that needs no framework: a name or a grammar that came later would end it."""
+    task = find(entry)
+    assert task is not None
+    params = {**task.params, **{name: value for name, value in SHORT.items() if name in task.params}}
+    places = (Location(name="scratch", path=str(tmp_path)),)
+    spec = CellSpec(**{**vars(SPEC), "task": entry, "entry": entry, "params": params, "locations": places})
+    result = CellResult.from_json(read_json(run_bare(interpreter(PROMISED[0]), agent, "run", spec, tmp_path)))
+    assert (result.status, result.reason) == ("ok", "")
 
 
 @pytest.mark.parametrize("version", PROMISED)

@@ -10,6 +10,8 @@ from harness.agent import children
 from harness.agent.children import StepError, output, timed
 from tests.agent.systems import not_on_windows
 
+pytestmark = pytest.mark.measures
+
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]

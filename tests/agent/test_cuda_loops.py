@@ -19,6 +19,8 @@ from harness.agent.task import Unsupported
 from tests.agent.conftest import Plant
 from tests.agent.native_helper import built
 
+pytestmark = pytest.mark.measures
+
 # Costs are least values: the simulation never takes less than planted, and a busy machine does not spoil all of forty.
 MILLISECOND = 1_000_000  # ns
 

@@ -28,6 +28,8 @@ from tests.agent.systems import not_on_windows
 REPORT = """
 import json, sys
 from harness.agent.helper import load, loops
+
+pytestmark = pytest.mark.measures
 helper = load()
 print(json.dumps({
     "loop": loops().name,

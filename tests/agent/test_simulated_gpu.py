@@ -16,6 +16,8 @@ from tests.agent.conftest import MakeSpec
 from tests.agent.systems import not_on_windows
 from tests.simulated.driver import SimulatedDriver
 
+pytestmark = pytest.mark.measures
+
 UUID = "GPU-53494d55-4c41-5445-442d-4750552d0000"
 
 

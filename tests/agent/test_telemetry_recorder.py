@@ -21,6 +21,8 @@ from harness.agent.telemetry.recorder import Recorder
 from harness.agent.telemetry.sampler import INTERVAL
 from tests.agent.systems import CRASH, CRASHED, not_on_windows
 
+pytestmark = pytest.mark.measures
+
 ROOT = Path(sampling.__file__).parents[3]
 needs_proc = not_on_windows("it has no /proc")
 

@@ -13,6 +13,8 @@ from harness.agent.telemetry.sources import Source
 from harness.agent.telemetry.summary import recorded
 from tests.agent.systems import not_on_windows
 
+pytestmark = pytest.mark.measures
+
 LARGEST = 99_999_999_999.0  # a clock in Hz, bytes per second
 
 

@@ -191,6 +191,7 @@ def test_it_runs_on_the_framework(framework: str) -> None:
     assert framework in result.versions
 
 
+@pytest.mark.measures
 @pytest.mark.stack
 @pytest.mark.slow
 def test_it_agrees_with_torchs_own_timer() -> None:
