@@ -32,7 +32,10 @@ SPEC = CellSpec(
 )
 
 
-SHORT = {"samples": 3, "warmup": 1, "rounds": 1, "files": 20, "bytes": 2**22, "sample_seconds": 0.01, "saves": 1}
+SHORT = {
+    **{"samples": 3, "warmup": 1, "rounds": 1, "saves": 1, "files": 20, "loads": 1000, "sample_seconds": 0.01},
+    **{"bytes": 2**22, "array_bytes": 2**24, "max_bytes": 2**24},
+}
 
 
 def is_bare(entry: str) -> bool:
