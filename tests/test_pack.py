@@ -32,10 +32,8 @@ SPEC = CellSpec(
 )
 
 
-SHORT = {
-    **{"samples": 3, "warmup": 1, "rounds": 1, "saves": 1, "files": 20, "loads": 1000, "sample_seconds": 0.01},
-    **{"bytes": 2**22, "array_bytes": 2**24, "max_bytes": 2**24},
-}
+SHORT = {"samples": 3, "warmup": 1, "rounds": 1, "saves": 1, "files": 20, "loads": 1000, "sample_seconds": 0.01}
+SMALL = {"bytes": 2**22, "array_bytes": 2**24, "max_bytes": 2**24}
 
 
 def is_bare(entry: str) -> bool:
@@ -82,7 +80,7 @@ def test_its_probes_run_on_the_oldest_python(entry: str, agent: Path, tmp_path: 
     """The shortest run of each that needs no framework: a name or a grammar that came later would end it."""
     task = find(entry)
     assert task is not None
-    params = {**task.params, **{name: value for name, value in SHORT.items() if name in task.params}}
+    params = {**task.params, **{name: value for name, value in (SHORT | SMALL).items() if name in task.params}}
     places = (Location(name="scratch", path=str(tmp_path)),)
     spec = CellSpec(**{**vars(SPEC), "task": entry, "entry": entry, "params": params, "locations": places})
     result = CellResult.from_json(read_json(run_bare(interpreter(PROMISED[0]), agent, "run", spec, tmp_path)))
