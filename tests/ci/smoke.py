@@ -1,20 +1,31 @@
 """What must be true of the newest bundle after `nox -s matrix -- --profile smoke` on a CI machine.
 
 python -m tests.ci.smoke RESULTS: every cell of native and docker is `ok`, but for what the machine was not given (a
-clone of tensorflow/benchmarks, a GPU). Prints what is not so; exit status 1.
+clone of tensorflow/benchmarks, a GPU), and all were measured within eight minutes. Prints what is not so; exit status 1.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from harness.agent.inspection.facts import FAILED_INSPECTION
 from harness.agent.step_counts import PREFIX
 from harness.agent.task import find
 from harness.results.bundle import Bundle, read
+from harness.results.records import JournalLine
+
+
+MOST_SECONDS = 480  # from the first attempt's start to the last one's end
+
+
+def lasted(journal: Sequence[JournalLine]) -> float:
+    """Return the seconds from the first attempt's start to the last one's end."""
+    starts = [datetime.fromisoformat(line.started) for line in journal]
+    return (starts[-1] - starts[0]).total_seconds() + journal[-1].seconds if journal else 0.0
 
 
 def needs_gpu(entry: str) -> bool:
@@ -48,6 +59,8 @@ def problems(bundle: Bundle, *, with_tensorflow: bool) -> Iterator[str]:
             yield f"{name}: was not inspected: {failed['error']}"
     if len(seen) < 7:
         yield f"only {len(seen)} tasks ran: {', '.join(sorted(seen))}"
+    if (seconds := lasted(bundle.journal)) > MOST_SECONDS:
+        yield f"measuring took {seconds:.0f} s, more than {MOST_SECONDS}"
 
 
 def main(results: Path) -> int:
