@@ -181,6 +181,20 @@ def method(document: Document) -> str:
     return " ".join(re.sub(r"<[^>]*>", "", text).replace("\u202f", " ").split())
 
 
+def test_what_the_sentence_cites_has_interval_and_verdict_and_is_drawn_first(document: Document) -> None:
+    half = composed(document).headlines[1]
+    cited = (*half.others, *half.mechanisms)
+    assert [each.mark.word for each in cited] == ["slower", "slower"]
+    card = render(document).partition("<bdi>docker-half</bdi>")[2].partition("</article>")[0]
+    for each in cited:
+        told = card.partition(each.what)[2].partition("</p>")[0]
+        assert f'(95%: <data value="{each.estimate.low}">' in told
+        assert "mark slower" in told
+    assert half.forest is not None
+    rows = "tf_cnn.trivial: slower. storage.small_files · tmpfs: slower. memory.bandwidth: slower. storage.small_files"
+    assert f">{rows}" in half.forest.wide[0], "the headline, what else is felt, the mechanism, then the others"
+
+
 def test_what_ended_the_run_is_told_as_it_was(document: Document) -> None:
     plan = document["run"]["plan"]
     plan |= {"blocks": {"min": 5, "max": 12}, "budget": 480.0}
