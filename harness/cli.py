@@ -206,7 +206,7 @@ def _run(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    with RunProgress(console, run.plan.profile.budget) as reporter:
+    with RunProgress(console) as reporter:
         lines = execute(run, reporter=reporter, settled=_settled(run), environ=os.environ)
     last = {(line.cell, line.block): line.status for line in lines}
     failed = sorted({cell for (cell, _), status in last.items() if status in FAILURES})
