@@ -65,7 +65,7 @@ def waterfall(document: Document) -> Picture:
         "Where the gap of a step comes from",
         "Each bar is what a mechanism adds to a step: how often the step uses it, times how much dearer one use is by "
         "its probe. They begin where the one before ended; what they leave of the whole gap is unexplained. Work of a "
-        "GPU may hide launches: they are drawn as if it hid none, and the figures give the bounds, all hidden and none.",
+        "GPU may hide launches: they are drawn as if none were, and the figures give both bounds, all and none.",
         otherwise=_OTHERWISE,
         panels=[_panel(number, record) for number, record in enumerate(found[:MOST_PANELS])],
         table=_behind(found, records(document, "dose_response")),
