@@ -206,7 +206,7 @@ def _run(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
-    with RunProgress(console, run.plan.profile.budget) as reporter:
+    with RunProgress(console) as reporter:
         lines = execute(run, reporter=reporter, settled=_settled(run), environ=os.environ)
     last = {(line.cell, line.block): line.status for line in lines}
     failed = sorted({cell for (cell, _), status in last.items() if status in FAILURES})
@@ -252,7 +252,7 @@ def _newest(results: Path) -> Path:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from harness.analysis.across import compare_bundles, compare_platforms, regressions
+    from harness.analysis.across import compare_bundles, compare_platforms, gated, regressions
     from harness.report.terminal import show
 
     if Path(arguments.a).exists() and Path(arguments.b).exists():
@@ -263,9 +263,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     print(show(found, arguments.format))
     if arguments.fail_above is None:
         return 0
-    if not any(each.comparable for each in found):
-        raise UsageError("--fail-above: nothing that can be compared was measured on both sides", "See --metric")
-    above = regressions(found, arguments.fail_above)
+    judged = gated(found)
+    if len(judged) < len(found):
+        unjudged = len(found) - len(judged)
+        print(f"--fail-above: {unjudged} of {len(found)} slowdowns don't compare or have no interval", file=sys.stderr)
+    above = regressions(judged, arguments.fail_above)
     for each in above:
         print(f"above {arguments.fail_above:.1%}: {each.task} {each.metric}", file=sys.stderr)
     return 1 if above else 0

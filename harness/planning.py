@@ -33,6 +33,7 @@ def selection(arguments: argparse.Namespace) -> Selection:
         platforms=None if arguments.platform is None else tuple(arguments.platform),
         tasks=None if arguments.task is None else tuple(arguments.task),
         gpu=host_has_gpu(),
+        matrix=arguments.matrix.as_posix(),
     )
 
 

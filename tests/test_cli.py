@@ -310,6 +310,31 @@ def test_compare_two_bundles_as_a_gate(tmp_path: Path) -> None:
     assert "step_seconds" in failed.stderr
 
 
+def of_another_boot(folder: Path, number: int, slowdown: float) -> Path:
+    """A run of its own boot; `number` names both."""
+    write_bundle(folder, platforms={"docker": slowdown}, seed=number)
+    manifest = json.loads((folder / "run.json").read_text()) | {"run_id": f"run-{number}", "boot_id": f"boot-{number}"}
+    (folder / "run.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_gate_without_an_interval_has_not_passed(tmp_path: Path) -> None:
+    """One boot a side: three times slower, and nothing is ever surely above."""
+    old, new = (of_another_boot(tmp_path / str(n), n, slowdown) for n, slowdown in ((1, 1.0), (2, 3.0)))
+    arguments = ("--metric", "step_*", "--fail-above", "5%")
+    done = harness("compare", str(old), str(new), *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no slowdown has an interval (1 and 1 boots" in one_line_error(done)
+    assert "merge" in one_line_error(done)
+    more = [of_another_boot(tmp_path / str(n), n, slowdown) for n, slowdown in ((3, 1.0), (4, 3.0))]
+    for name, boots in (("old", (old, more[0])), ("new", (new, more[1]))):
+        merged = harness("merge", *map(str, boots), "-o", name, "--same-machine", cwd=tmp_path)
+        assert merged.returncode == 0, merged.stderr
+    judged = harness("compare", "old", "new", *arguments, cwd=tmp_path)
+    assert judged.returncode == 1, judged.stdout + judged.stderr
+    assert "above 5.0%: tf_cnn.trivial step_seconds" in judged.stderr
+
+
 def test_the_schema_command_writes_the_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", str(tmp_path / "schema.json")]) == 0
     assert json.loads((tmp_path / "schema.json").read_text())["type"] == "object"

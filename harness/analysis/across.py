@@ -11,7 +11,7 @@ import numpy as np
 from harness.analysis.boots import NO_VARIANCE, boots
 from harness.analysis.comparability import Comparability
 from harness.analysis.compare import DESCRIPTIVE, compare_medians, interval_level, looks
-from harness.analysis.confounders import Controls, environments
+from harness.analysis.confounders import LOCK_FILE, Controls, environments
 from harness.analysis.estimate import Estimate, Values, geometric_mean, p_value, unpaired, verdict
 from harness.analysis.frame import dims_of, frame, medians
 from harness.analysis.kinds import kind
@@ -22,6 +22,7 @@ from harness.analysis.pairing import Blocks, arms, by_boot
 from harness.errors import UsageError
 from harness.results.bundle import Bundle, read
 
+NO_INTERVAL_REMEDY = "Measure each side in two boots or more and `merge` those of a side, or both sides in one boot"
 TWO_RUNS = "two runs, not interleaved: drift between them is not part of the interval"
 
 
@@ -43,8 +44,9 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     """Compare every platform of bundle `b` with itself in bundle `a` (a new driver against the last one), unpaired.
 
     The blocks of two runs share nothing, so this is Welch's test. Between two boots the boot is the replicate, and
-    one a side gives no interval. Where a task's parameters, a stack's lock file or the machine differ, the comparison
-    is marked as not comparable, with the difference. Another driver or kernel may be what one wants to compare.
+    one a side gives no interval. Where a task's parameters or the machine differ, the comparison is marked as not
+    comparable, with the difference. Each platform is compared with itself, so its software (another driver, kernel,
+    image or lock file) is what is on trial: the difference is a remark.
     """
     before, after = read(a), read(b)
     one, other = (arms(medians(frame([bundle]))) for bundle in (before, after))
@@ -60,7 +62,7 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
     controls = Controls()
     for (_, quantity, _, _), estimate in zip(found, estimates, strict=True):
         controls.add(quantity.task, quantity.metric, estimate)
-    unlike = _differences(before, after)
+    unlike, renewed = _differences(before, after)
     compared = _comparability(before, after).judged(
         [
             Comparison(
@@ -86,6 +88,7 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
                 confounders=(
                     *controls.judge(quantity.device).remarks,
                     *unlike[quantity.task, quantity.stack],
+                    *renewed[quantity.task, quantity.stack],
                     *_remarks(before, after, estimate),
                 ),
                 baseline_value=geometric_mean(ours),
@@ -95,6 +98,28 @@ def compare_bundles(a: Path, b: Path, *, metric: str = "*") -> tuple[Comparison,
         ]
     )
     return tuple(each for each in adjusted(compared) if fnmatchcase(each.metric, metric))
+
+
+def gated(found: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Return what a gate can judge: what compares and has an interval, without which nothing is ever surely above.
+
+    Raises UsageError where there is nothing of that kind: such a gate has not passed.
+    """
+    comparable = [each for each in found if each.comparable]
+    if not comparable:
+        why = f": {found[0].confounders[0]}" if found and found[0].confounders else ""
+        raise UsageError(
+            f"--fail-above: nothing that can be compared was measured on both sides{why}",
+            "See --metric and the remarks",
+        )
+    having = tuple(each for each in comparable if each.ci95[0] is not None)
+    if not having:
+        ours, theirs = comparable[0].boots
+        problem = (
+            f"--fail-above: no slowdown has an interval ({ours} and {theirs} boots, {comparable[0].blocks} blocks)"
+        )
+        raise UsageError(problem, NO_INTERVAL_REMEDY)
+    return having
 
 
 def regressions(found: Sequence[Comparison], above: float) -> tuple[Comparison, ...]:
@@ -137,7 +162,12 @@ def _count(bundle: Bundle) -> int:
     return len(set(boots(bundle).values()))
 
 
-def _differences(before: Bundle, after: Bundle) -> dict[Task, tuple[str, ...]]:
-    """Return what makes a task on a stack another measurement in the second bundle."""
+def _differences(before: Bundle, after: Bundle) -> tuple[dict[Task, tuple[str, ...]], dict[Task, tuple[str, ...]]]:
+    """Return what makes a task on a stack another measurement in the second bundle, and which software is new there."""
     old, new = (terms(bundle.invocations, bundle.manifest) for bundle in (before, after))
-    return {task: disagreements({"before": old.get(task, new[task]), "after": new[task]}) for task in new}
+    unlike, renewed = {}, {}
+    for task in new:
+        lines = disagreements({"before": old.get(task, new[task]), "after": new[task]})
+        renewed[task] = tuple(line for line in lines if line.startswith(LOCK_FILE))
+        unlike[task] = tuple(line for line in lines if line not in renewed[task])
+    return unlike, renewed

@@ -12,7 +12,9 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
              "tool_version": "0.1.0", "boot_id": "…", "fingerprint": "<sha256 of the journal>", "blocks": 8,
              "invocations": 120, "samples": 6000, "seconds": 913.2, "precision": 0.02, "looks": 4,
              "interval_level": 0.9702, "boots": [{"number": 1, "run_id": "synthetic", "system": "linux", …}],
-             "host": {"system.name": "Linux", …}, "gpus": [{"uuid": …, "name": …}]},
+             "host": {"system.name": "Linux", …}, "gpus": [{"uuid": …, "name": …}],
+             "plan": {"blocks": {"min": 5, "max": 12}, "budget": 480.0, "matrix": "matrix.yaml", "platforms": null,
+                      "tasks": ["storage.*"]}},
      "baseline": "native",
      "platforms": ["native", "docker"],
      "platform_records": {"docker": {"kind": "container", "available": true, "reason": ""}, …},
@@ -314,6 +316,23 @@ class BootSummary(TypedDict):
     gpus: list[dict[str, Any]]
 
 
+class BlocksRecord(TypedDict):
+    """How many blocks a run was to make."""
+
+    min: int
+    max: int
+
+
+class PlanRecord(TypedDict):
+    """What the run was to do, as decided before its start; of merged runs each had its own `budget` and selection."""
+
+    blocks: BlocksRecord | None
+    budget: float | None  # seconds after which no block begins, but for the least number of them
+    matrix: str  # the file as it was named; "" where that is not known
+    platforms: list[str] | None  # asked for by name; null: all
+    tasks: list[str] | None  # globs; null: all
+
+
 class RunRecord(TypedDict):
     """Where the numbers come from."""
 
@@ -334,6 +353,7 @@ class RunRecord(TypedDict):
     boots: list[BootSummary]  # one for each run of a merged bundle; one alone for a run's own
     host: dict[str, str]  # flat inspection of the host
     gpus: list[dict[str, Any]]
+    plan: NotRequired[PlanRecord]  # documents of earlier versions have none
 
 
 class Document(TypedDict):

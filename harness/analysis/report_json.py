@@ -103,6 +103,13 @@ def _run(bundle: Bundle) -> RunRecord:
         "boots": [_boot(number, origin, bundle) for number, origin in enumerate(manifest.origins, start=1)],
         "host": flat(manifest.host),
         "gpus": manifest.gpus,
+        "plan": {
+            "blocks": {"min": plan.blocks.min, "max": plan.blocks.max} if plan.blocks else None,
+            "budget": plan.budget,
+            "matrix": plan.selection.matrix,
+            "platforms": plan.selection.platforms,
+            "tasks": plan.selection.tasks,
+        },
     }
 
 

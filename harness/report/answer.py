@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from harness.analysis.document import ComparisonRecord, Document
 from harness.analysis.primary import STEP
 from harness.report.causes import causes
 from harness.report.charts import BESIDE, NARROW, WIDE, ForestRow, forest
 from harness.report.contents import Headline
-from harness.report.context import Finding, Forest
+from harness.report.context import Forest
 from harness.report.parts import Causes
-from harness.report.table import Telling, fair, finding, forest_row, forest_rows, lead, telling_dims
+from harness.report.table import fair, finding, forest_row, forest_rows, lead, telling_dims
 from harness.report.words import clean
 
 MOST_PLATFORMS = 12
@@ -29,26 +30,23 @@ def headlines(document: Document) -> Iterable[Headline]:
     telling = telling_dims(document["comparisons"])
     main = {entry["platform"]: entry["comparison"] for entry in document["headlines"]}
     names = [name for name in document["platforms"] if name != document["baseline"]][:MOST_PLATFORMS]
-    drawn = {name: _drawn(document, name) for name in names}
-    scale = [forest_row(record, telling) for group in drawn.values() for record in group]
-    for number, name in enumerate(names):
-        index = main.get(name)
-        best = document["comparisons"][index] if index is not None else None
-        summary = document["platform_records"][name]
+    told = {name: _told(document, name, main.get(name)) for name in names}
+    labelling = {key: dims - {"cache"} for key, dims in telling.items()}  # `lead` has warm ones alone
+    scale = [forest_row(record, labelling) for each in told.values() for record in each.drawn]
+    for number, (name, each) in enumerate(told.items()):
+        best, summary = each.best, document["platform_records"][name]
         if best is None and not summary["available"]:
             continue
-        others = [record for record in _leading(document, name) if record is not best]
-        found = _causes(document, best)
         yield Headline(
             platform=clean(name, 60),
             kind=clean(summary["kind"], 20),
             baseline=clean(best["baseline"] if best else document["baseline"], 60),
             main=finding(best, telling) if best else None,
-            others=tuple(finding(each, telling) for each in _felt(others)),
-            forest=_forest(number, [forest_row(each, telling) for each in drawn[name]], scale),
-            causes=found,
-            mechanisms=() if found else _mechanisms(others, telling),
-            reason=clean(summary["reason"]) or _no_headline(bool(others)),
+            others=tuple(finding(record, telling) for record in each.felt),
+            forest=_forest(number, [forest_row(record, labelling) for record in each.drawn], scale),
+            causes=each.causes,
+            mechanisms=tuple(finding(record, telling) for record in each.mechanisms),
+            reason=clean(summary["reason"]) or _no_headline(bool(each.drawn)),
         )
 
 
@@ -71,8 +69,32 @@ def _leading(document: Document, platform: str) -> list[ComparisonRecord]:
     return lead(record for record in document["comparisons"] if record["platform"] == platform)
 
 
-def _drawn(document: Document, platform: str) -> Records:
-    return fair(_leading(document, platform), MOST_DRAWN)
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """What is told of one platform: the records that its sentences cite, and those that are drawn beside them."""
+
+    best: ComparisonRecord | None
+    felt: Records
+    mechanisms: Records
+    causes: Causes | None
+    drawn: Records
+
+
+def _told(document: Document, platform: str, index: int | None) -> _Told:
+    best = document["comparisons"][index] if index is not None else None
+    leading = _leading(document, platform)
+    others = [record for record in leading if record is not best]
+    found = _causes(document, best)
+    felt, mechanisms = _felt(others), () if found else _mechanisms(others)
+    cited = [*([best] if best else []), *felt, *mechanisms]  # who reads the sentence looks for it in the drawing
+    rest = [record for record in leading if not any(record is each for each in cited)]
+    return _Told(
+        best=best,
+        felt=felt,
+        mechanisms=mechanisms,
+        causes=found,
+        drawn=[*cited, *fair(rest, max(0, MOST_DRAWN - len(cited)))],
+    )
 
 
 def _forest(number: int, rows: Sequence[ForestRow], scale: Sequence[ForestRow]) -> Forest | None:
@@ -92,10 +114,10 @@ def _causes(document: Document, best: ComparisonRecord | None) -> Causes | None:
     return causes(document, best["platform"], best["task"], best["stack"], best["device"])
 
 
-def _mechanisms(others: Records, telling: Telling) -> tuple[Finding, ...]:
+def _mechanisms(others: Records) -> Records:
     """The mechanisms that are slower for certain, the worst first, each task once."""
     slower = [record for record in others if not _is_felt(record) and record["verdict"] == "slower"]
-    return tuple(finding(record, telling) for record in _worst_of_each(slower)[:MOST_MECHANISMS])
+    return _worst_of_each(slower)[:MOST_MECHANISMS]
 
 
 def _felt(others: Records) -> Records:

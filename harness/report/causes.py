@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.analysis.document import Document
@@ -14,6 +14,15 @@ from harness.report.svg import FIGURE
 from harness.report.words import clean
 
 MOST_CAUSES = 3
+MOST_CHECKS = 8  # lines of launches over several workloads
+COLUMNS = (
+    "Workload", "Platform", "Cause", "Adds", "From", "To", "At least", "At most", "Times a step", "Dearer by", "Remark"
+)  # fmt: skip
+UNITS = ("s", "s", "s", "s", "s", "count", "s")  # of the numbers in between
+AGREEMENT = {
+    True: "agrees with the probe's difference, beside it",
+    False: "does not agree with the probe's difference, beside it: hidden launches make it smaller",
+}
 UNEXPLAINED = "unexplained"
 WORDS = {
     "launch": "kernel launches",
@@ -55,10 +64,11 @@ def waterfall(document: Document) -> Picture:
         "waterfall",
         "Where the gap of a step comes from",
         "Each bar is what a mechanism adds to a step: how often the step uses it, times how much dearer one use is by "
-        "its probe. They begin where the one before ended; what they leave of the whole gap is unexplained.",
+        "its probe. They begin where the one before ended; what they leave of the whole gap is unexplained. Work of a "
+        "GPU may hide launches: they are drawn as if none were, and the figures give both bounds, all and none.",
         otherwise=_OTHERWISE,
         panels=[_panel(number, record) for number, record in enumerate(found[:MOST_PANELS])],
-        table=_behind(found),
+        table=_behind(found, records(document, "dose_response")),
     )
 
 
@@ -116,17 +126,37 @@ def _bar(label: str, seconds: float, interval: Sequence[float | None], style: st
     )
 
 
-def _behind(found: Sequence[Record]) -> Behind:
-    lines = [_line(record, each) for record in found for each in record["causes"]]
-    columns = ("Workload", "Platform", "Cause", "Adds", "From", "To", "Times a step", "Dearer by", "Remark")
-    return Behind(columns=columns, lines=tuple(lines[:MOST_LINES]), left_out=max(len(lines) - MOST_LINES, 0))
+def _behind(found: Sequence[Record], doses: Sequence[Record]) -> Behind:
+    """Each part with its bounds, what is to be known of it, and the check of the launches over several tasks."""
+    lines = [line for record in found for line in (*(_line(record, each) for each in record["causes"]), *_told(record))]
+    checks = [_check(each) for each in doses[:MOST_CHECKS]]
+    room = MOST_LINES - len(checks)
+    return Behind(columns=COLUMNS, lines=(*lines[:room], *checks), left_out=max(len(lines) - room, 0))
 
 
 def _line(record: Record, each: Record) -> Line:
-    numbers = (each["seconds"], *each["ci95"], each.get("count"), each.get("cost_seconds"))
-    units = ("s", "s", "s", "count", "s")
-    cells = (None if value is None else Quantity(value, unit) for value, unit in zip(numbers, units, strict=True))
+    numbers = (each["seconds"], *each["ci95"], *(each.get("bounds") or (None, None)), each.get("count"))
+    cells = _cells((*numbers, each.get("cost_seconds")))
     remark = clean(each["reason"] or each.get("probe", ""), 200) or "–"
     return Line(
         head=clean(record["task"], 80), cells=(clean(record["platform"], 60), _words(each["cause"]), *cells, remark)
     )
+
+
+def _told(record: Record) -> Iterator[Line]:
+    for remark in records(record, "remarks"):
+        named = (clean(record["platform"], 60), "to be known")
+        yield Line(head=clean(record["task"], 80), cells=(*named, *_cells((None,) * len(UNITS)), clean(remark, 300)))
+
+
+def _check(dose: Record) -> Line:
+    """What one launch more adds to the gap, by the tasks' gaps; beside it what the probe says."""
+    where = " · ".join(clean(dose[name], 40) for name in ("stack", "device"))
+    numbers = (dose["slope_seconds"], *dose["ci95"], None, None, None, dose["probe_seconds"])
+    said = clean(dose["reason"], 200) or AGREEMENT.get(dose["agrees"], "whether it agrees with the probe is not known")
+    what = f"one launch, by the gaps of {len(dose['points'])} workloads"
+    return Line(head=where, cells=(clean(dose["platform"], 60), what, *_cells(numbers), said))
+
+
+def _cells(numbers: Sequence[float | None]) -> tuple[Quantity | None, ...]:
+    return tuple(None if value is None else Quantity(value, unit) for value, unit in zip(numbers, UNITS, strict=True))

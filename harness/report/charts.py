@@ -55,7 +55,7 @@ class Layout:
 
 
 WIDE = Layout(name="wide", left=350, plot=390, right=170, row=26, stacked=False, letters=46)
-BESIDE = Layout(name="beside", left=244, plot=262, right=150, row=26, stacked=False, letters=31)
+BESIDE = Layout(name="beside", left=290, plot=236, right=130, row=26, stacked=False, letters=37)
 NARROW = Layout(name="narrow", left=8, plot=304, right=8, row=46, stacked=True, letters=38)
 _HEAD = 28  # height of a forest's heading
 

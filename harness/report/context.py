@@ -54,6 +54,16 @@ class Boot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stopping:
+    """What ended the run. `ends` is the case; the numbers that its words need are set."""
+
+    ends: Literal["untold", "precision", "budget", "fixed"]
+    least: int | None
+    most: int | None
+    budget: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Where the numbers come from."""
 
@@ -69,6 +79,7 @@ class Run:
     looks: int
     interval_level: float
     precision: float | None
+    stopping: Stopping
     fingerprint: str
     boot_id: str
     boots: tuple[Boot, ...]  # one of a run's own bundle

@@ -5,19 +5,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from harness.analysis.document import BootSummary, Document
+from harness.analysis.document import BootSummary, Document, RunRecord
 from harness.report.answer import MOST_PLATFORMS, headlines, whole_forest
 from harness.report.banners import banners
 from harness.report.capability import gaps, grid
 from harness.report.claims import claim_parts
 from harness.report.contents import Page
-from harness.report.context import Assets, Boot, Run, Subject
+from harness.report.context import Assets, Boot, Run, Stopping, Subject
 from harness.report.facts import environment, ranked, values
 from harness.report.one_sided import one_sided
 from harness.report.table import table
 from harness.report.tails import exclusions, regressions, tails
 from harness.report.words import LEGEND, clean
 
+MATRIX = "matrix.yaml"  # which a run reads when none is named
+MOST_OPTIONS = 40
 MOST_NAMED = 8  # tasks that are missing
 MOST_GAPS = 60
 MOST_WARNINGS = 40
@@ -36,7 +38,7 @@ def page(document: Document, assets: Assets) -> Page:
         title=f"Overhead Matrix: {subject.cpu}",
         subject=subject,
         baseline=clean(document["baseline"], 60),
-        run=_run(document),
+        run=run_of(document),
         banners=tuple(banners(document)),
         headlines=tuple(headlines(document)),
         not_measured=tuple(_not_measured(document)),
@@ -75,13 +77,13 @@ def subject_of(document: Document) -> Subject:
     )
 
 
-def _run(document: Document) -> Run:
+def run_of(document: Document) -> Run:
+    """Where the numbers come from, and how to get them again."""
     run = document["run"]
-    profile, name = clean(run["profile"], 60), clean(run["id"], 120)
     return Run(
-        id=name,
+        id=clean(run["id"], 120),
         created=clean(run["created"], 60),
-        profile=profile,
+        profile=clean(run["profile"], 60),
         seed=run["seed"],
         tool_version=clean(run["tool_version"], 40),
         blocks=run["blocks"],
@@ -93,10 +95,38 @@ def _run(document: Document) -> Run:
         precision=run["precision"],
         fingerprint=clean(run["fingerprint"], 80),
         boot_id=clean(run["boot_id"], 80),
-        run_command=f"nox -s matrix -- --profile {shlex.quote(profile)} --seed {run['seed']}",
+        stopping=_stopping(run),
+        run_command=_run_command(run),
         boots=tuple(_boot(boot) for boot in run["boots"][:MOST_BOOTS]),
         report_command=f"nox -s report -- {' '.join(shlex.quote(f'results/{boot}') for boot in _ids(document))}",
     )
+
+
+def _stopping(run: RunRecord) -> Stopping:
+    """Which of the stopping rules held: by precision, by the clock between two numbers of blocks, or a given number."""
+    plan = run.get("plan")
+    blocks = plan["blocks"] if plan else None
+    if plan is None or blocks is None or len(run["boots"]) > 1:
+        return Stopping(ends="untold", least=None, most=None, budget=None)
+    least, most, budget = blocks["min"], blocks["max"], plan["budget"]
+    if run["precision"] is not None:
+        return Stopping(ends="precision", least=least, most=most, budget=budget)
+    if budget is None or least == most:  # the budget ends no run before its least number of blocks
+        return Stopping(ends="fixed", least=least, most=most, budget=None)
+    return Stopping(ends="budget", least=least, most=most, budget=budget)
+
+
+def _run_command(run: RunRecord) -> str:
+    """The command that plans the same cells in the same order."""
+    plan = run.get("plan")
+    options = [("--profile", run["profile"])]
+    if plan is not None:
+        if plan["matrix"] not in ("", MATRIX):
+            options.insert(0, ("-m", plan["matrix"]))
+        options += [("--platform", name) for name in plan["platforms"] or ()]
+        options += [("--task", name) for name in plan["tasks"] or ()]
+    shown = " ".join(f"{option} {shlex.quote(clean(value, 200))}" for option, value in options[:MOST_OPTIONS])
+    return f"nox -s matrix -- {shown} --seed {run['seed']}"
 
 
 def _ids(document: Document) -> Iterable[str]:

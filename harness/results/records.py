@@ -61,6 +61,14 @@ class CellRecord(Record):
     arm: int = 1
 
 
+class SelectionRecord(Record):
+    """What of the matrix the command line asked for; None is all. `matrix` is the file as it was named, "" unknown."""
+
+    matrix: str = ""
+    platforms: list[str] | None = None
+    tasks: list[str] | None = None
+
+
 class MatrixRecord(Record):
     """The manifest's `matrix`: what the run was to do. `precision` is relative, 0.02 = 2%; `budget` seconds."""
 
@@ -71,6 +79,7 @@ class MatrixRecord(Record):
     budget: Annotated[float, Field(ge=0, le=1e9)] | None = None
     looks: list[Count] = []  # the blocks after which precision may stop a task; empty: it never does
     cells: list[CellRecord] = []
+    selection: SelectionRecord = SelectionRecord()
 
 
 class StackRecord(Record):

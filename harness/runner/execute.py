@@ -77,7 +77,7 @@ class Execution:
             for block in range(1, self.profile.blocks.max + 1):
                 if not active or self._over_budget(block, began):
                     return
-                self._block(block, active)
+                self._block(block, active, began)
                 active = [cell for cell in active if not cell.once]
                 if block in looks(self.profile.blocks.min, self.profile.blocks.max, self.profile.precision):
                     active = self._unsettled(active, block)
@@ -98,17 +98,24 @@ class Execution:
             self.reporter.say(f"precise enough, stopped: {', '.join(settled)}")
         return list(without(active, settled))
 
-    def _block(self, block: int, active: Sequence[Cell]) -> None:
+    def _block(self, block: int, active: Sequence[Cell], began: float) -> None:
         due = [cell for cell in block_order(active, seed=self.seed, block=block) if self._is_due(cell, block)]
-        self.reporter.planned(*self._left(block, active, due))
+        self.reporter.planned(*self._left(block, active, due, began))
         for cell in due:
             self._invoke(cell, block)
 
-    def _left(self, block: int, active: Sequence[Cell], due: Sequence[Cell]) -> tuple[int, float]:
-        """Return how many invocations are left at most, and how long they may take within the budget."""
-        later = max(0, self.profile.blocks.max - block)
+    def _left(self, block: int, active: Sequence[Cell], due: Sequence[Cell], began: float) -> tuple[int, float]:
+        """Return how many invocations are left at most, and how long they may take.
+
+        The budget ends no block that began within it, and none of the least number.
+        """
+        later, certain = (max(0, number - block) for number in (self.profile.blocks.max, self.profile.blocks.min))
         again = [cell for cell in active if not cell.once]
-        seconds = sum(map(self.expected, due)) + later * sum(map(self.expected, again))
+        this, each = sum(map(self.expected, due)), sum(map(self.expected, again))
+        seconds = this + later * each
+        if self.profile.budget is not None:
+            left = self.profile.budget - (time.monotonic() - began)
+            seconds = min(seconds, max(this + certain * each, left + each))
         return len(due) + later * len(again), seconds
 
     def _is_due(self, cell: Cell, block: int) -> bool:

@@ -116,18 +116,19 @@ def _by_installation(cells: Sequence[Cell], refused: Mapping[str, Availability])
 
 
 def build_images(cells: Sequence[Cell], bench: Bench, say: Callable[[str], None]) -> list[Mapping[str, Any]]:
-    """Build or find the image of every stack on every container platform; return what each platform says of it.
+    """Build or find the image of every stack of which a cell can run, on every container platform.
 
-    Unlike a run, it stops at the first that can't be made: PlatformError or StackError.
+    Returns what each platform says of its image; of a stack without such a cell it says why one can't run. Unlike a
+    run, it stops at the first that can't be made: PlatformError or StackError.
     """
-    wanted = {(cell.platform, cell.stack): cell for cell in cells if bench.platforms[cell.platform].kind == "container"}
+    wanted = [cell for cell in cells if bench.platforms[cell.platform].kind == "container"]
+    assessed = assess(wanted, bench)
     found = []
-    for (platform, stack), cell in wanted.items():
-        here = _assess(cell, bench)
-        if here.runnable:
+    for (platform, stack), users in _by_installation(wanted, {}).items():
+        if any(assessed[cell.id].runnable for cell in users):
             found.append(bench.platforms[platform].prepare(bench.stacks[stack], say).provenance)
         else:
-            say(f"{platform}/{stack}: {here.reason}")
+            say(f"{platform}/{stack}: {assessed[users[0].id].reason}")
     return found
 
 

@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 
 
 class _Left(ProgressColumn):
-    """The time left, from what invocations took before."""
+    """The time left, as the run reckoned it when the block began."""
 
     def render(self, task: Task) -> Text:
         until = task.fields["until"]
@@ -34,10 +34,9 @@ class _Left(ProgressColumn):
 class RunProgress:
     """The reporter of a run (`harness.runner.execute.Reporter`); use it as a context manager."""
 
-    def __init__(self, console: Console, budget: float | None = None) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
         self._live = console.is_terminal
-        self._deadline = time.monotonic() + budget if budget is not None else None
         self._done = 0
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Left())
         self._bar = Bar(*columns, console=console, transient=True, disable=not self._live)
@@ -70,11 +69,8 @@ class RunProgress:
         self.say(f"{mark} block {result.block}  {cell.id}  {result.status}  {seconds:.1f} s{reason}")
 
     def planned(self, invocations: int, seconds: float) -> None:
-        """Reckon the time left anew: what invocations took, but no longer than the budget."""
-        until = time.monotonic() + seconds
-        if self._deadline is not None:
-            until = min(until, max(self._deadline, time.monotonic()))
-        self._bar.update(self._task, total=self._done + invocations, until=until)
+        """Count the time left down from here."""
+        self._bar.update(self._task, total=self._done + invocations, until=time.monotonic() + seconds)
 
     def say(self, text: str) -> None:
         """Print one line above the bar."""

@@ -44,6 +44,7 @@ class Selection:
     platforms: tuple[str, ...] | None
     tasks: tuple[str, ...] | None
     gpu: bool
+    matrix: str = ""  # the file, as it was named
 
     def plan(self, matrix: Matrix) -> Plan:
         """Expand the matrix to this selection's cells."""
@@ -125,6 +126,7 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
             platforms=_names(chosen["platforms"]),
             tasks=_names(chosen["tasks"]),
             gpu=bool(chosen["gpu"]),
+            matrix=str(chosen.get("matrix", "")),
         )
     except (KeyError, TypeError, ValidationError) as error:
         problem = f"{folder / 'run.json'}: its matrix can't be read by this version ({type(error).__name__})"
@@ -187,6 +189,10 @@ def boot_id() -> str:
 
 def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value)
+
+
+def _listed(names: tuple[str, ...] | None) -> list[str] | None:
+    return None if names is None else list(names)
 
 
 def _execution(
@@ -259,8 +265,9 @@ def _matrix_record(run: Run) -> dict[str, Any]:
             for cell in run.plan.cells
         ],
         "selection": {
-            "platforms": run.selection.platforms,
-            "tasks": run.selection.tasks,
+            "matrix": run.selection.matrix,
+            "platforms": _listed(run.selection.platforms),
+            "tasks": _listed(run.selection.tasks),
             "gpu": run.selection.gpu,
         },
         "definition": hidden.definition(run.matrix),

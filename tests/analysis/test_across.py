@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.analysis.across import compare_bundles, compare_platforms, regressions
+from harness.analysis.across import compare_bundles, compare_platforms, gated, regressions
 from harness.analysis.estimate import unpaired
 from harness.errors import UsageError
 from tests.synthetic import BANDWIDTH, TRAINING, write_bundle
@@ -73,6 +74,32 @@ def test_another_kernel_or_driver_may_be_compared_and_another_machine_may_not(
     found = {each.platform: each for each in compare_bundles(first, second, metric="step_seconds")}
     assert (found["docker in second"].comparable, found["native in second"].comparable) == (comparable, True)
     assert any(line.startswith(f"{key}: ") for line in found["docker in second"].confounders) is not comparable
+
+
+def test_another_lock_file_is_on_trial_and_other_parameters_are_not(first: Path, second: Path) -> None:
+    manifest = json.loads((second / "run.json").read_text())
+    manifest["stacks"]["tensorflow"]["lock_sha256"] = "f" * 64
+    (second / "run.json").write_text(json.dumps(manifest))
+    found = {each.platform: each for each in compare_bundles(first, second, metric="step_seconds")}
+    docker = found["docker in synthetic"]
+    assert docker.comparable
+    (line,) = (line for line in docker.confounders if line.startswith("lock file of stack tensorflow: "))
+    assert line.endswith("ffffffffffff after")
+    assert {each.platform for each in regressions(gated(tuple(found.values())), 0.05)} == {"docker in synthetic"}
+
+
+def test_a_gate_judges_what_compares_and_has_an_interval(first: Path, second: Path) -> None:
+    found = compare_bundles(first, second)
+    assert gated(found) == found
+    apart = tuple(replace(each, comparable=False, confounders=("cpu.model: another",)) for each in found)
+    with pytest.raises(UsageError, match=r"nothing that can be compared .*: cpu.model: another\. See --metric"):
+        gated(apart)
+    with pytest.raises(UsageError, match="nothing that can be compared"):
+        gated(())
+    without = tuple(replace(each, ci95=(None, None)) for each in found)
+    with pytest.raises(UsageError, match="no slowdown has an interval"):
+        gated(without)
+    assert gated((*without, found[0])) == (found[0],)
 
 
 def test_a_regression_lies_wholly_above(first: Path, second: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from harness.analysis.document import Document
 from harness.publish.build import publish
 from tests.publish.conftest import write_report
-from tests.report.browser import DESK, PHONE, WIDER_THAN_SCREEN, check_page, chromium, launched
+from tests.report.browser import DESK, PHONE, WIDER_THAN_SCREEN, check_page, chromium, launched, unfit
 from tests.report.test_build import hostile
 
 pytestmark = [
@@ -28,6 +28,14 @@ def test_the_pages_keep_to_themselves_and_to_their_data(site: Path) -> None:
         assert check_page(site / name, site / "site.json") == []
     for page in (site / "reports").glob("*/index.html"):
         assert check_page(page, page.with_name("report.json")) == []
+
+
+def test_they_fit_and_axe_finds_nothing_wrong_on_any_screen(site: Path) -> None:
+    with launched() as browser:
+        page = browser.new_page()
+        for name in ("index.html", "beside.html"):
+            page.goto((site / name).as_uri())
+            assert unfit(page) == [], name
 
 
 def test_reports_are_found_by_words_hardware_and_platform(site: Path, documents: tuple[Document, Document]) -> None:

@@ -13,14 +13,17 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 PHONE, DESK = 360, 1440  # CSS pixels
+Screen = tuple[int, Literal["light", "dark"]]
+SCREENS: tuple[Screen, ...] = ((DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark"))
 ARGUMENTS = [
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",
@@ -103,6 +106,19 @@ def inaccessible(page: Page, *rules: str) -> list[str]:
     options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
     found = Axe().run(page, options=options).response["violations"]
     return [f"{each['id']}: {each['help']}: {node['html'][:160]}" for each in found for node in each["nodes"][:3]]
+
+
+def unfit(page: Page, screens: Sequence[Screen] = SCREENS) -> list[str]:
+    """Return what is wrong with an open page on these screens: width and accessibility."""
+    problems = []
+    for width, scheme in screens:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        where = f"{width} px, {scheme}"
+        if (excess := page.evaluate(WIDER_THAN_SCREEN)) > 0:
+            problems.append(f"{where}: {excess} px too wide")
+        problems += [f"{where}: {problem}" for problem in inaccessible(page)]
+    return problems
 
 
 def _foreign(requested: str, page: str) -> list[str]:

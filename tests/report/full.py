@@ -38,6 +38,7 @@ def full(document: Document) -> Document:
     made["distributions"][-1]["unsteady"] = [2]
     wide = cast("dict[str, Any]", made)
     wide["attribution"] = [_attributed(name) for name in SLOWER if name != "native"]
+    wide["dose_response"] = [_dose("docker"), _dose("docker-half", reason="all tasks have as many launches")]
     wide["stalls"] = [_stall(number, name) for number, name in enumerate(SLOWER)]
     wide["comparability"] = _ranked()
     wide["telemetry"] = [_telemetry(random, name) for name in SLOWER]
@@ -174,7 +175,23 @@ def _attributed(platform: str) -> dict[str, Any]:
         "gap_ci95": [3.4e-4, 4.8e-4],
         "comparable": True,
         "causes": [*causes, unknown, _cause("unexplained", 7e-5)],
-        "remarks": [],
+        "remarks": ["launches are counted as if the device's work hid none of them"],
+    }
+
+
+def _dose(platform: str, *, agrees: bool | None = True, reason: str = "") -> dict[str, Any]:
+    return {
+        "platform": platform,
+        "baseline": "native",
+        "stack": "tensorflow",
+        "device": "cpu",
+        "slope_seconds": None if reason else 1.31e-6,
+        "ci95": [None, None] if reason else [1.1e-6, 1.52e-6],
+        "probe_seconds": 1.3125e-6,
+        "probe_ci95": [1.2e-6, 1.4e-6],
+        "agrees": None if reason else agrees,
+        "points": [{"task": f"tf_cnn.{number}", "launches": 160.0, "gap_seconds": 4.1e-4} for number in range(3)],
+        "reason": reason,
     }
 
 
@@ -186,7 +203,7 @@ def _cause(name: str, seconds: float) -> dict[str, Any]:
         "count": 160.0,
         "cost_seconds": seconds / 160,
         "probe": "driver.launch launch_slope_seconds",
-        "bounds": None,
+        "bounds": [0.0, seconds] if name == "launch" else None,
         "reason": "",
     }
 

@@ -28,6 +28,8 @@ def test_every_field_of_the_context_is_used(document: Document, monkeypatch: pyt
     document["comparisons"][0]["comparable"] = False
     document["run"]["looks"] = 3
     document["run"]["blocks"] = 2
+    document["run"]["plan"]["blocks"] = {"min": 2, "max": 3}
+    document["run"]["plan"]["budget"] = 60.0
     document["claims"][0]["evidence"] = ["seen"]
     document["unmatched"] = [
         lonely("docker", f"task.{number}", "step_seconds", "no block") for number in range(MOST_LINES + 1)

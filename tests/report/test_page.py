@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from harness.analysis.document import CapabilityRecord, Document
 from harness.report import table
-from harness.report.build import assets, render
+from harness.report.build import assets, environment, render
 from harness.report.capability import MOST_CELLS
 from harness.report.contents import Page
 from harness.report.one_sided import MOST_LINES
-from harness.report.page import MOST_GAPS, page
+from harness.report.page import MOST_GAPS, page, run_of
 from harness.report.pictures_strips import training
 from harness.report.words import NOT_COMPARABLE
 from tests.report.conftest import lonely
@@ -160,6 +162,63 @@ def test_the_title_names_the_hardware(document: Document) -> None:
 def test_commands_can_be_pasted_whatever_the_names(document: Document) -> None:
     document["run"]["profile"] = "a b; rm -rf /"
     assert composed(document).run.run_command == "nox -s matrix -- --profile 'a b; rm -rf /' --seed 1"
+
+
+def test_the_command_that_measures_again_has_the_whole_selection(document: Document) -> None:
+    document["run"]["plan"] |= {"matrix": "ci/my matrix.yaml", "platforms": ["native"], "tasks": ["storage.*", "a"]}
+    assert run_of(document).run_command == (
+        "nox -s matrix -- -m 'ci/my matrix.yaml' --profile synthetic --platform native --task 'storage.*' --task a "
+        "--seed 1"
+    )
+    del document["run"]["plan"]
+    assert run_of(document).run_command == "nox -s matrix -- --profile synthetic --seed 1"
+
+
+def method(document: Document) -> str:
+    """What the page says of stopping, as plain words."""
+    whole = environment().get_template("_method.html.j2").render(page=SimpleNamespace(run=run_of(document)))
+    text = whole.partition("<strong>Stopping.</strong>")[2].partition("</li>")[0]
+    return " ".join(re.sub(r"<[^>]*>", "", text).replace("\u202f", " ").split())
+
+
+def test_what_the_sentence_cites_has_interval_and_verdict_and_is_drawn_first(document: Document) -> None:
+    half = composed(document).headlines[1]
+    cited = (*half.others, *half.mechanisms)
+    assert [each.mark.word for each in cited] == ["slower", "slower"]
+    card = render(document).partition("<bdi>docker-half</bdi>")[2].partition("</article>")[0]
+    for each in cited:
+        told = card.partition(each.what)[2].partition("</p>")[0]
+        assert f'(95%: <data value="{each.estimate.low}">' in told
+        assert "mark slower" in told
+    assert half.forest is not None
+    rows = "tf_cnn.trivial: slower. storage.small_files · tmpfs: slower. memory.bandwidth: slower. storage.small_files"
+    assert f">{rows}" in half.forest.wide[0], "the headline, what else is felt, the mechanism, then the others"
+
+
+def test_what_ended_the_run_is_told_as_it_was(document: Document) -> None:
+    plan = document["run"]["plan"]
+    plan |= {"blocks": {"min": 5, "max": 12}, "budget": 480.0}
+    assert method(document) == (
+        "No result ended the run: at least 5 blocks, at most 12, and between these no block began after 8 min 0 s. "
+        "This was fixed before the start."
+    )
+    plan["budget"] = None
+    assert method(document) == "12 blocks, a number fixed before the start."
+    plan |= {"blocks": {"min": 2, "max": 2}, "budget": 480.0}
+    assert method(document) == "2 blocks, a number fixed before the start."
+    document["run"]["precision"] = 0.02
+    plan |= {"blocks": {"min": 5, "max": 12}}
+    assert method(document) == (
+        "A task ends at a look when its interval is narrower than 2.0%. Otherwise it has 12 blocks, or, from 5 blocks "
+        "on, as many as begin within 8 min 0 s."
+    )
+    document["run"]["boots"] *= 2
+    assert method(document).startswith("A task ends when its interval is narrower than 2.0%, at the latest")
+    document["run"]["precision"] = None
+    assert method(document).startswith("By the blocks or the time that each run's profile allows")
+    del document["run"]["plan"]
+    document["run"]["boots"] = document["run"]["boots"][:1]
+    assert method(document).startswith("By the blocks or the time")
 
 
 def test_the_table_is_cut_for_each_platform_and_says_so(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:

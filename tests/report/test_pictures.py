@@ -14,7 +14,7 @@ from harness.report.contents import Page
 from harness.report.format import Quantity
 from harness.report.page import page
 from harness.report.parts import Picture
-from harness.report.picture import MOST_LINES
+from harness.report.picture import MOST_LINES, records
 from harness.report.pictures_curves import copy_bandwidth, launch_curve, memory_latency
 from harness.report.pictures_strips import loading, small_files, training
 from harness.report.pictures_time import over_time, stalls, utilization
@@ -95,6 +95,35 @@ def test_the_waterfall_ends_with_what_is_unexplained_and_the_whole(made: Documen
     assert order == sorted(order)
     assert "not known" in drawing
     assert 'data-value="0.00041"' in drawing
+
+
+def test_behind_the_waterfall_stand_bounds_remarks_and_the_check_of_the_launches(made: Document) -> None:
+    behind = waterfall(made).behind
+    assert behind is not None
+    assert behind.left_out == 0
+    rows = [dict(zip(behind.columns, (line.head, *line.cells), strict=True)) for line in behind.lines]
+    launch = next(row for row in rows if row["Cause"] == "kernel launches")
+    assert (launch["At least"], launch["At most"]) == (Quantity(0.0, "s"), Quantity(2.1e-4, "s"))
+    assert next(row for row in rows if row["Cause"] == "synchronizations")["At most"] is None
+    told = [row for row in rows if row["Cause"] == "to be known"]
+    assert {row["Remark"] for row in told} == {"launches are counted as if the device's work hid none of them"}
+    agreeing, without = (row for row in rows if str(row["Cause"]).startswith("one launch"))
+    assert agreeing["Cause"] == "one launch, by the gaps of 3 workloads"
+    assert (agreeing["Adds"], agreeing["Dearer by"]) == (Quantity(1.31e-6, "s"), Quantity(1.3125e-6, "s"))
+    assert str(agreeing["Remark"]).startswith("agrees with the probe")
+    assert (without["Adds"], without["Remark"]) == (None, "all tasks have as many launches")
+    records(made, "dose_response")[0]["agrees"] = False
+    again = waterfall(made).behind
+    assert again is not None
+    assert any(str(line.cells[-1]).startswith("does not agree") for line in again.lines)
+
+
+def test_the_check_of_the_launches_is_not_cut_by_many_parts(made: Document) -> None:
+    records(made, "attribution").extend(records(made, "attribution") * 4)
+    behind = waterfall(made).behind
+    assert behind is not None
+    assert (len(behind.lines), behind.lines[-1].head) == (MOST_LINES, "tensorflow · cpu")
+    assert behind.left_out > 0
 
 
 def test_stalls_utilization_and_telemetry_are_drawn_by_platform(made: Document) -> None:

@@ -1,17 +1,38 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.agent.messages import write_json
 from harness.errors import PlatformError
 from harness.matrix.cells import Cell
 from harness.matrix.model import StackConfig
-from harness.platforms.base import RUNNABLE, Availability, Ending, Job
-from harness.runner.prepare import Bench, inspect, make_ready
+from harness.platforms.base import RUNNABLE, Availability, Ending, Job, Prepared
+from harness.runner.prepare import Bench, build_images, inspect, make_ready
 from harness.stacks import Stack, resolve
 from tests.runner.fake_platform import FakePlatform
 
 STAND_IN = {"fake.stand_in": {"value": "a fake platform", "source": "tests"}}
+
+
+class WithoutGpu(FakePlatform):
+    """A fake of a host without a GPU."""
+
+    def offers(self, stack: Stack, device: str) -> Availability:
+        return RUNNABLE if device == "cpu" else Availability(runnable=False, reason="no GPU")
+
+
+class WithImages(WithoutGpu):
+    """A fake of an engine: remembers of which stacks it was to have an image."""
+
+    def __init__(self) -> None:
+        super().__init__("fake")
+        self.kind = "container"
+        self.made: list[str] = []
+
+    def prepare(self, stack: Stack, progress: Callable[[str], None]) -> Prepared:
+        self.made.append(stack.name)
+        return Prepared(provenance={"image": f"fake/{stack.name}"})
 
 
 def bench_of(platform: FakePlatform, folder: Path) -> Bench:
@@ -49,10 +70,6 @@ def test_a_platform_is_inspected_with_the_devices_of_the_cells_that_run(tmp_path
         write_json(job.result, {})
         return Ending(exit_code=0)
 
-    class WithoutGpu(FakePlatform):
-        def offers(self, stack: Stack, device: str) -> Availability:
-            return RUNNABLE if device == "cpu" else Availability(runnable=False, reason="no GPU")
-
     cells = [cell_of("control.fma_device", "cuda:0"), cell_of("control.fma", "cpu")]
     ready = make_ready(cells, bench_of(WithoutGpu("fake", agent), tmp_path), lambda _line: None)
     assert asked == ["cpu"]
@@ -66,3 +83,18 @@ def test_a_failed_inspection_is_said_at_once(tmp_path: Path) -> None:
     said: list[str] = []
     make_ready([cell_of("control.fma", "cpu")], bench_of(FakePlatform("fake", broken), tmp_path), said.append)
     assert said[-1] == "fake could not be inspected: the engine is gone"
+
+
+def test_an_image_is_built_when_any_cell_can_use_it(tmp_path: Path) -> None:
+    """`nox -s images -- --task 'driver.*'` without a GPU: some cells can't run, whichever comes last."""
+    for devices in (("cpu", "cuda:0"), ("cuda:0", "cpu")):
+        platform = WithImages()
+        cells = [cell_of(f"driver.{number}", device) for number, device in enumerate(devices)]
+        assert build_images(cells, bench_of(platform, tmp_path), lambda _line: None) == [{"image": "fake/driver"}]
+        assert platform.made == ["driver"]
+
+
+def test_where_no_cell_can_use_an_image_none_is_built_and_the_reason_is_said(tmp_path: Path) -> None:
+    platform, said = WithImages(), list[str]()
+    assert build_images([cell_of("driver.launch", "cuda:0")], bench_of(platform, tmp_path), said.append) == []
+    assert (platform.made, said) == ([], ["fake/driver: no GPU"])

@@ -142,9 +142,12 @@ def run(task: str, params: Mapping[str, Any], platform: str, block: int, folder:
 
 def together(turns: Sequence[CellResult]) -> CellResult:
     """Return the turns of a cell as one result that nothing has disturbed."""
+    found = [{(each.name, *sorted(each.dims.items())): each for each in turn.metrics} for turn in turns]
+    shared = [name for name in found[0] if all(name in each for each in found)]  # a turn may have no cold reads
+    groups = ([each[name] for each in found] for name in shared)
     metrics = (
         replace(same[0], samples=tuple(chain.from_iterable(each.samples[each.warmup :] for each in same)), warmup=0)
-        for same in zip(*(each.metrics for each in turns), strict=True)
+        for same in groups
     )
     return replace(turns[0], metrics=tuple(map(undisturbed, metrics)))
 

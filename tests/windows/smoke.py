@@ -53,7 +53,7 @@ def bundle(
         mock.patch("harness.platforms.create", create),
         mock.patch.object(run, "inspection", _inspected(suite, results, gpu)),
         mock.patch.object(run, "gpus", return_value=_gpus(suite, results, gpu)),
-        RunProgress(Console(quiet=True), planned.plan.profile.budget) as reporter,
+        RunProgress(Console(quiet=True)) as reporter,
     ):
         run.execute(planned, reporter=reporter, settled=_never, environ=os.environ)
     return planned.folder
