@@ -76,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", metavar="RUN_ID", help="go on with a run that was stopped")
     run.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where bundles are kept")
     run.add_argument("--seed", type=int, metavar="N", help="of the random order (default: drawn, and recorded)")
+    run.add_argument(
+        "--with-identifiers",
+        action="store_true",
+        default=None,
+        help="keep paths, user and host names in the bundle",
+    )
     run.add_argument("--report", action="store_true", help="write the report afterwards, into reports/<run id>")
 
     report = _command(commands, "report", _report, "write index.html and report.json of a bundle, or of several")
@@ -186,12 +192,20 @@ def _begin(arguments: argparse.Namespace) -> Run:
     from harness.runner import run as runs
 
     if arguments.resume is not None:
-        given = [name for name in ("profile", "platform", "task", "seed") if getattr(arguments, name) is not None]
+        fixed = ("profile", "platform", "task", "seed", "with_identifiers")
+        given = [name.replace("_", "-") for name in fixed if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on as the run began, so --{given[0]} does not go with it", "Leave it out")
         return runs.resumed(arguments.resume, file=arguments.matrix, results=arguments.results)
     matrix, root = load(arguments.matrix), arguments.matrix.resolve().parent
-    return runs.new(matrix, root=root, selection=selection(arguments), results=arguments.results, seed=arguments.seed)
+    return runs.new(
+        matrix,
+        root=root,
+        selection=selection(arguments),
+        results=arguments.results,
+        seed=arguments.seed,
+        identifiers=bool(arguments.with_identifiers),
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

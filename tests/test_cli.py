@@ -201,7 +201,7 @@ def test_a_bundle_has_no_value_of_an_environment_and_its_run_goes_on_with_it(tmp
     project(tmp_path, MATRIX)
     wrong = harness("run", "--resume", bundle.name, cwd=tmp_path)
     assert wrong.returncode == 2
-    assert "platform docker had a variable TOKEN" in one_line_error(wrong)
+    assert "platforms.docker.environment.TOKEN had a value" in one_line_error(wrong)
 
 
 def test_a_run_is_resumed_by_its_id_and_nothing_is_lost(tmp_path: Path) -> None:

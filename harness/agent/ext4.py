@@ -27,3 +27,13 @@ def without_journal(directory: str | os.PathLike[str]) -> bool:
         return (MOUNTED / device / "journal_task").read_text().strip() == "<none>"
     except OSError:
         return False
+
+
+def warning(name: str, directory: str | os.PathLike[str], metric: str) -> str:
+    """Return the warning about a location's metric that depends on what was deleted lately; empty where it does not."""
+    if not without_journal(directory):
+        return ""
+    return (
+        f"location {name}: an ext4 without a journal: {metric} grows with the files deleted there in the last minutes,"
+        f" by whomever; compare {metric} only on a file system with a journal"
+    )

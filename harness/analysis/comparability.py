@@ -13,6 +13,7 @@ from harness.analysis.comparability_rules import ANY, RANKS, RULES, Rule
 from harness.analysis.confounders import Environments, SoftwareDifferences, environments
 from harness.analysis.differing import Cell, Differing, inspected, software
 from harness.analysis.kinds import Kind, kind
+from harness.analysis.links import with_loaded_links
 from harness.analysis.model import Comparison, Difference
 from harness.results.bundle import Bundle
 
@@ -30,7 +31,8 @@ class Comparability:
     def of(cls, bundle: Bundle) -> Comparability:
         """Return that of a bundle's platforms."""
         kinds = {name: kind(bundle.manifest, name) for name in bundle.manifest.platforms}
-        return cls(environments(bundle.manifest), kinds, SoftwareDifferences(bundle))
+        found = with_loaded_links(environments(bundle.manifest), bundle.invocations)
+        return cls(found, kinds, SoftwareDifferences(bundle))
 
     def differences(self, found: Sequence[Comparison]) -> tuple[Difference, ...]:
         """Return all differences between the two sides of these comparisons, the gravest first.

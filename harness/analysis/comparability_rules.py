@@ -28,6 +28,7 @@ WORKLOADS = ("tf_cnn.*", "torch_*", "keras_cnn.*")
 THREADED = (*WORKLOADS, "memory.bandwidth", "memory.affinity", "storage.loader", "storage.random", "tooling.build*",
             "copies.collective")  # fmt: skip
 FILES = ("storage.*", "tooling.*")
+PCIE_LINK = ("gpu.devices.*.max_pcie_*", "gpu.devices.*.loaded_pcie_*")  # what it could be, what it was under load
 RANKS: tuple[Rank, ...] = get_args(Rank)
 
 GUESTS: frozenset[Kind] = frozenset({"wsl", "vm"})
@@ -132,10 +133,10 @@ GPU = (
               why="one side does not report it: that both are equal is not assured"),
     _noted("gpu.devices.*.driver_model", "gpu.devices.*.pending_driver_model", "gpu.devices.*.virtualization",
            alone=True, why="the platform itself: how its driver reaches the GPU is what is under test"),
-    _noted("gpu.devices.*.max_pcie_*", "gpu.devices.*.numa_node", kinds=frozenset({"vm"}),
+    _noted(*PCIE_LINK, "gpu.devices.*.numa_node", kinds=frozenset({"vm"}),
            why="a guest's PCIe link and nodes are what its hypervisor shows; only a measured copy tells"),
-    _decisive("gpu.devices.*.max_pcie_*", tasks=("copies.*",), devices=CUDA, why="another PCIe link"),
-    _relevant("gpu.devices.*.max_pcie_*", devices=CUDA, why="another PCIe link: copies take another time"),
+    _decisive(*PCIE_LINK, tasks=("copies.*",), devices=CUDA, why="another PCIe link"),
+    _relevant(*PCIE_LINK, devices=CUDA, why="another PCIe link: copies take another time"),
     _relevant("gpu.driver", "gpu.cuda_driver", devices=CUDA,
               why="another version of the driver; those of Linux and Windows are never the same"),
     _relevant("gpu.devices.*.bar1_bytes", "gpu.devices.*.numa_node", "iommu.*", "pci.gpus.*.max_link_*",

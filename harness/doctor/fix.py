@@ -56,9 +56,9 @@ def _offers(files: Files, choice: str) -> bool:
 
 
 def _turbo(files: Files, _facts: Facts) -> Wanted:
-    if files.exists(NO_TURBO):
+    if files.told(NO_TURBO):
         yield KernelFile(where=NO_TURBO, files=files), "1"
-    elif files.exists(BOOST):
+    elif files.told(BOOST):
         yield KernelFile(where=BOOST, files=files), "0"
 
 

@@ -43,7 +43,7 @@ def _swapped(text: str) -> int:
 def _zone(files: Files, path: str) -> Mapping[str, object]:
     """Return a zone's type, its temperature and its lowest trip point that slows the machine: °C, None if unsaid."""
     trips = [trip for trip in _trips(files, path) if trip > 0]
-    kind = files.text(f"{path}/type") if files.exists(f"{path}/type") else path.rpartition("/")[2]
+    kind = files.text(f"{path}/type") if files.told(f"{path}/type") else path.rpartition("/")[2]
     return {"type": kind, "celsius": _celsius(files, f"{path}/temp"), "trip": min(trips, default=None)}
 
 

@@ -186,7 +186,9 @@ class Vm(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Vm:
-        others = sorted(self.model_fields_set - {"kind", "domain"})
+        default = Vm.model_construct(kind="vm")  # a bundle keeps the defaults too
+        own = self.model_fields_set - {"kind", "domain"}
+        others = sorted(name for name in own if getattr(self, name) != getattr(default, name))
         if self.domain and others:
             raise ValueError(f"a domain's definition says what it is like; remove {', '.join(others)}")
         if not self.domain and not self.image:

@@ -77,6 +77,7 @@ class ContainerPlatform:
         self._volume = f"{NAME}-{run_id}-{name}"
         self._installed: dict[str, _Installed] = {}
         self._engine: Mapping[str, Any] = {}  # what the engine says about itself
+        self._engine_silence = ""  # why it does not say more
 
     def availability(self) -> Availability:
         """Whether an engine answers that runs Linux containers; at most about half a second."""
@@ -110,7 +111,7 @@ class ContainerPlatform:
 
     def facts(self) -> Mapping[str, Fact]:
         """Where the engine runs: inside, a container of Docker Desktop looks like one of any engine on WSL2."""
-        return platform_facts(self._engine)
+        return platform_facts(self._engine, self._engine_silence)
 
     def locations(self) -> tuple[Location, ...]:
         """The writable layer, a bound folder of the host, a named volume, and memory."""
@@ -160,8 +161,11 @@ class ContainerPlatform:
 
     def _engine_facts(self) -> dict[str, Any]:
         info: Mapping[str, Any] = {}
-        with suppress(HarnessError), engine_errors(self.name):  # Docker Desktop's `info` has been seen to fail
-            info = self._api.info()
+        try:
+            with engine_errors(self.name):
+                info = self._api.info()
+        except HarnessError as error:  # Docker Desktop's `info` has been seen to fail
+            self._engine_silence = error.problem
         return engine_facts(self._api.version(), info)
 
     def _request(self, job: Job, verb: str, resources: Mapping[str, Path]) -> dict[str, Any]:

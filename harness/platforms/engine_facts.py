@@ -12,7 +12,10 @@ from harness.agent.inspection.facts import Fact
 
 DESKTOP = "Docker Desktop"
 WSL = "microsoft-standard-WSL2"  # in the release of the kernel
-TELLING = ("engine_place", "engine_system", "engine_kernel", "docker_desktop")
+SOURCE = "docker info, docker version"
+# Of `engine_facts`, what explains a difference between platforms; what only `docker info` tells.
+TELLING = ("engine", "engine_place", "engine_system", "engine_kernel", "docker_desktop", "runtime_version")
+BY_INFO = ("storage_driver", "cgroup_driver", "cgroup_version", "default_runtime", "security_options")
 NVIDIA_CDI = "nvidia.com/"
 
 
@@ -55,13 +58,15 @@ def engine_place(version: Mapping[str, Any], info: Mapping[str, Any]) -> str:
     return "a Linux of its own" if info else ""
 
 
-def platform_facts(engine: Mapping[str, Any]) -> dict[str, Fact]:
-    """Return, of `engine_facts`, what belongs into the platform's inspection."""
-    return {
-        f"container.{name}": {"value": engine[name], "source": "docker info, docker version"}
-        for name in TELLING
-        if name in engine
-    }
+def platform_facts(engine: Mapping[str, Any], failure: str = "") -> dict[str, Fact]:
+    """Return, of `engine_facts`, what belongs into the platform's inspection.
+
+    Where `docker info` failed, for the reason `failure`, what it alone tells is unreadable, which is not absent.
+    """
+    told = {name: {"value": engine[name], "source": SOURCE} for name in (*TELLING, *BY_INFO) if name in engine}
+    if failure:
+        told |= {name: {"value": None, "source": "docker info", "error": failure} for name in BY_INFO}
+    return {f"container.{name}": each for name, each in told.items()}
 
 
 def _component(version: Mapping[str, Any], name: str) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__, pack
+from harness.agent.privacy import without_person
 from harness.errors import PlatformError, UsageError
 from harness.results.bundle import JournalLine, Manifest
 from harness.runner.prepare import Bench, Readiness
@@ -58,6 +59,6 @@ def check_conditions(run: Run, ready: Readiness, lines: Sequence[JournalLine]) -
 
 
 def _same(manifest: Manifest, what: str, before: object, now: object) -> None:
-    if before != now:
+    if without_person(str(before)) != without_person(str(now)):  # as the bundle has it
         problem = f"--resume {manifest.run_id}: {what} is {str(now)[:80]} now and was {str(before)[:80]} when it began"
         raise UsageError(problem, NEW_RUN)

@@ -163,6 +163,7 @@ class Execution:
         except PlatformError as error:
             return CellResult.of(spec, "failed", str(error))
         finally:
+            self.journal.privacy.log(log)
             shutil.rmtree(folder, ignore_errors=True)
 
     def _on_line(self, line: str) -> None:

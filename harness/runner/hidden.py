@@ -1,61 +1,101 @@
-"""Values of matrix.yaml that stay out of a bundle: those of a container's `environment`, which may be secrets.
+"""Values of matrix.yaml that stay out of a bundle, which is handed on: what may be secret, and what names a place.
 
-A bundle is handed on, so it keeps the variables' names alone, but for values that can't be one. A run that is resumed
-takes the values from today's matrix.yaml.
+Of a container's `environment` the variables' names stay, and values that can be no secret; of hosts nothing; of paths
+those inside a container and those relative to matrix.yaml. A run that is resumed takes what is hidden from today's
+matrix.yaml. The names of a vendor's image, of a domain and of a WSL distribution stay: they are what is measured.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.agent.privacy import without_person
 from harness.errors import UsageError
 from harness.matrix.load import load
-from harness.matrix.model import Container, Matrix
+from harness.matrix.model import Matrix
 
 HIDDEN = "…"
 HARMLESS = re.compile(r"\d{0,3}|all|none|true|false")  # OMP_NUM_THREADS: "8"
+ADDRESSES = frozenset({"host", "connection", "engine"})  # fields of platforms
+PLACE = re.compile(r"[/~]|[A-Za-z]:[\\/]|\\\\")  # what a path begins with that is not relative to matrix.yaml
+MOUNT = re.compile(r".+?(?=:/[^:]*(?::ro)?$)")  # the host's part of one
+
+Hide = Callable[[str, str], str]  # a text and the name of its field → what the bundle keeps of it
 
 
-def definition(matrix: Matrix) -> dict[str, Any]:
-    """Return the matrix as run.json keeps it."""
-    hidden = {
-        name: platform.model_copy(update={"environment": _shown(platform.environment)})
-        for name, platform in matrix.platforms.items()
-        if isinstance(platform, Container)
+def definition(matrix: Matrix, *, identifiers: bool = False) -> dict[str, Any]:
+    """Return the matrix as run.json keeps it; with `identifiers` nothing but an environment's values is hidden."""
+    whole: dict[str, Any] = matrix.model_dump(mode="json", by_alias=True)
+    return {
+        **whole,
+        "platforms": _mapped(whole["platforms"], _secretless if identifiers else _placeless),
+        "stacks": whole["stacks"] if identifiers else _mapped(whole["stacks"], _impersonal),
+        "tasks": whole["tasks"] if identifiers else _mapped(whole["tasks"], _impersonal),
     }
-    whole = matrix.model_copy(update={"platforms": {**matrix.platforms, **hidden}})
-    return whole.model_dump(mode="json", by_alias=True)
 
 
 def restored(matrix: Matrix, file: Path, run_id: str) -> Matrix:
     """Return the matrix of a bundle with the values that it hides, read from today's matrix.yaml.
 
-    The file is read only if there are any. Raises MatrixError, and UsageError for a variable that it lacks.
+    The file is read only if there are any. Raises MatrixError, and UsageError for a value that it lacks.
     """
-    wanted = list(_hidden(matrix))
-    if not wanted:
+    kept = matrix.model_dump(mode="json", by_alias=True)
+    if not _hides(kept):
         return matrix
-    today = load(file)
-    filled: dict[str, Container] = {}
-    for name, platform, variable in wanted:
-        found = today.platforms.get(name)
-        if not isinstance(found, Container) or variable not in found.environment:
-            problem = f"--resume {run_id}: platform {name} had a variable {variable}, whose value no bundle keeps"
-            raise UsageError(problem, f"Put it back into {file}, or start a new run")
-        before = filled.get(name, platform)
-        environment = {**before.environment, variable: found.environment[variable]}
-        filled[name] = platform.model_copy(update={"environment": environment})
-    return matrix.model_copy(update={"platforms": {**matrix.platforms, **filled}})
+    today = load(file).model_dump(mode="json", by_alias=True)
+
+    def missing(place: str) -> UsageError:
+        problem = f"--resume {run_id}: {place} had a value that no bundle keeps, and {file} has none for it"
+        return UsageError(problem, "Put it back, or start a new run")
+
+    return Matrix.model_validate(_filled(kept, today, "", missing))
 
 
-def _shown(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value if HARMLESS.fullmatch(value) else HIDDEN for name, value in environment.items()}
+def _secretless(text: str, field: str) -> str:
+    return HIDDEN if field.startswith("environment.") and not HARMLESS.fullmatch(text) else text
 
 
-def _hidden(matrix: Matrix) -> Iterator[tuple[str, Container, str]]:
-    for name, platform in matrix.platforms.items():
-        if isinstance(platform, Container):
-            yield from ((name, platform, each) for each, value in platform.environment.items() if value == HIDDEN)
+def _placeless(text: str, field: str) -> str:
+    if field == "mounts":
+        return MOUNT.sub(HIDDEN, text)
+    return HIDDEN if field in ADDRESSES or PLACE.match(text) else _secretless(text, field)
+
+
+def _impersonal(text: str, _field: str) -> str:
+    return text if without_person(text) == text else HIDDEN
+
+
+def _mapped(value: object, hide: Hide, field: str = "") -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, Mapping):
+        inside = "environment." if field == "environment" else ""
+        return {key: _mapped(item, hide, inside + key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mapped(item, hide, field) for item in value]
+    return hide(value, field) if isinstance(value, str) else value
+
+
+def _hides(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_hides, value.values()))
+    if isinstance(value, list):
+        return any(map(_hides, value))
+    return isinstance(value, str) and value.startswith(HIDDEN)
+
+
+def _filled(kept: object, today: object, place: str, missing: Callable[[str], UsageError]) -> Any:  # noqa: ANN401 - any JSON
+    """Return what was kept with today's value in the place of each that is hidden; a mount keeps its path inside."""
+    if isinstance(kept, Mapping):
+        there = today if isinstance(today, Mapping) else {}
+        return {key: _filled(item, there.get(key), f"{place}.{key}".strip("."), missing) for key, item in kept.items()}
+    if isinstance(kept, list):
+        items = today if isinstance(today, list) else []
+        padded = [*items, *[None] * len(kept)]
+        return [_filled(item, padded[index], f"{place}.{index}", missing) for index, item in enumerate(kept)]
+    if not isinstance(kept, str) or not kept.startswith(HIDDEN):
+        return kept
+    if not isinstance(today, str) or not today.endswith(kept.removeprefix(HIDDEN)):
+        raise missing(place)
+    return today

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from harness.agent.messages import CellResult, to_json, write_json
-from harness.cache import without_home
 from harness.errors import ResultsError
 from harness.exclusive import acquire
 from harness.results.bundle import JOURNAL, JournalLine, invocation_name, read_journal
+from harness.runner.privacy import Privacy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,10 @@ FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows q
 class Journal:
     """Appends to one bundle folder. A line is written after its invocation's file, both fsynced."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, privacy: Privacy = Privacy()) -> None:  # noqa: B008 - immutable
         """Open the bundle `folder`; raise ResultsError if it can't be written."""
         self.folder = folder
+        self.privacy = privacy
         with explained(folder):
             (folder / "invocations").mkdir(parents=True, exist_ok=True)
             (folder / "logs").mkdir(exist_ok=True)
@@ -60,10 +61,14 @@ class Journal:
     def append(self, result: CellResult, *, started: str, seconds: float) -> JournalLine:
         """Store one attempt; raise ResultsError (with the way to go on) if the disk refuses.
 
-        Reasons and warnings may name paths; the home folder is left out of them, since bundles are published.
+        Reasons, warnings and parameters may name a person or a host, and bundles are handed on: `privacy`.
         """
-        warnings = tuple(without_home(warning) for warning in result.warnings)
-        result = replace(result, reason=without_home(result.reason), warnings=warnings)
+        result = replace(
+            result,
+            reason=self.privacy.message(result.reason),
+            warnings=tuple(map(self.privacy.message, result.warnings)),
+            params=self.privacy.record(result.params),
+        )
         name = f"invocations/{invocation_name(result.cell, result.block, result.attempt)}.json"
         path = self.folder / name
         with explained(self.folder):

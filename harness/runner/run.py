@@ -30,6 +30,7 @@ from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
 from harness.runner.execute import Execution, Reporter, Settled, interrupted
 from harness.runner.journal import Journal, explained
 from harness.runner.prepare import Bench, Readiness, make_ready
+from harness.runner.privacy import Privacy, privacy
 from harness.runner.schedule import looks
 
 NOTHING_YET = "interrupted before anything was measured"
@@ -63,6 +64,7 @@ class Run:
     plan: Plan
     seed: int
     manifest: Manifest | None  # of a run that was begun
+    identifiers: bool = False  # whether paths, user and host names may stand in its bundle
 
 
 def bench(matrix: Matrix, plan: Plan, *, root: Path, gpu: bool, environ: Mapping[str, str], label: str) -> Bench:
@@ -83,7 +85,15 @@ def bench(matrix: Matrix, plan: Plan, *, root: Path, gpu: bool, environ: Mapping
     )
 
 
-def new(matrix: Matrix, *, root: Path, selection: Selection, results: Path, seed: int | None) -> Run:
+def new(
+    matrix: Matrix,
+    *,
+    root: Path,
+    selection: Selection,
+    results: Path,
+    seed: int | None,
+    identifiers: bool = False,
+) -> Run:
     """Plan a new run; nothing is written yet."""
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     return Run(
@@ -95,6 +105,7 @@ def new(matrix: Matrix, *, root: Path, selection: Selection, results: Path, seed
         plan=selection.plan(matrix),
         seed=secrets.randbelow(2**31) if seed is None else seed,
         manifest=None,
+        identifiers=identifiers,
     )
 
 
@@ -140,6 +151,7 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
         plan=selection.plan(matrix),
         seed=manifest.seed,
         manifest=manifest,
+        identifiers=bool(manifest.matrix.get("identifiers")),
     )
 
 
@@ -151,14 +163,14 @@ def execute(run: Run, *, reporter: Reporter, settled: Settled, environ: Mapping[
     """
     work = bench(run.matrix, run.plan, root=run.root, gpu=run.selection.gpu, environ=environ, label=run.run_id)
     scratch = work.cache / "scratch" / run.run_id
-    with Journal(run.folder) as journal:
+    with Journal(run.folder, privacy(run.matrix, identifiers=run.identifiers)) as journal:
         try:
             check_stacks(run, work)
             ready = make_ready(run.plan.cells, work, reporter.say)
             check_conditions(run, ready, journal.lines)
             if run.manifest is None:
                 with explained(run.folder):
-                    bundle.write_manifest(run.folder, _manifest(run, work, ready))
+                    bundle.write_manifest(run.folder, _manifest(run, work, ready, journal.privacy))
             _execution(run, work, ready, journal, scratch, reporter, settled).run()
             return tuple(journal.lines)
         except KeyboardInterrupt:
@@ -214,31 +226,33 @@ def _execution(
     )
 
 
-def _manifest(run: Run, work: Bench, ready: Readiness) -> Manifest:
+def _manifest(run: Run, work: Bench, ready: Readiness, private: Privacy) -> Manifest:
     return Manifest.model_validate(
-        {
-            "schema": 1,
-            "run_id": run.run_id,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "tool_version": __version__,
-            "seed": run.seed,
-            SAME_AGENT: pack.agent_digest(pack.agent_archive()),
-            "matrix": _matrix_record(run),
-            "host": inspection.inspect(()),
-            "boot_id": boot_id(),
-            "gpus": gpus(),
-            "platforms": {name: _platform_record(name, work, ready) for name in work.platforms},
-            "stacks": {
-                name: {
-                    "framework": stack.framework,
-                    "python": stack.python,
-                    "variant": stack.variant,
-                    "lock_sha256": stack.lock_sha256,
-                    "platforms": ready.provenance.get(name, {}),
-                }
-                for name, stack in work.stacks.items()
-            },
-        }
+        private.record(
+            {
+                "schema": 1,
+                "run_id": run.run_id,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "tool_version": __version__,
+                "seed": run.seed,
+                SAME_AGENT: pack.agent_digest(pack.agent_archive()),
+                "matrix": _matrix_record(run),
+                "host": inspection.inspect(()),
+                "boot_id": boot_id(),
+                "gpus": gpus(),
+                "platforms": {name: _platform_record(name, work, ready).dump() for name in work.platforms},
+                "stacks": {
+                    name: {
+                        "framework": stack.framework,
+                        "python": stack.python,
+                        "variant": stack.variant,
+                        "lock_sha256": stack.lock_sha256,
+                        "platforms": ready.provenance.get(name, {}),
+                    }
+                    for name, stack in work.stacks.items()
+                },
+            }
+        )
     )
 
 
@@ -270,7 +284,8 @@ def _matrix_record(run: Run) -> dict[str, Any]:
             "tasks": _listed(run.selection.tasks),
             "gpu": run.selection.gpu,
         },
-        "definition": hidden.definition(run.matrix),
+        "identifiers": run.identifiers,
+        "definition": hidden.definition(run.matrix, identifiers=run.identifiers),
     }
 
 

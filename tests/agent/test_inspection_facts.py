@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,15 @@ def test_matching_paths_are_sorted_and_there_is_one_at_least(tmp_path: Path) -> 
 
 def test_fields_keep_the_first_of_equal_names() -> None:
     assert fields("model name\t: A: B\nnothing\nmodel name\t: C\nempty :\n") == {"model name": "A: B", "empty": ""}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a loop of links stands for what can't be read; POSIX")
+def test_what_cannot_be_read_is_not_absent(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    files = Files(tmp_path)
+    assert [files.exists(path) for path in ("/file", "/nothing", "/file/below")] == [True, False, False]
+    with pytest.raises(OSError, match="symbolic links"):
+        files.exists("/loop")
+    assert not files.told("/loop")
+    assert fact("/loop", lambda: files.exists("/loop"))["value"] is None

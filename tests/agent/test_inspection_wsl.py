@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.agent.inspection import wsl
+from harness.agent.inspection.facts import Files
 from tests.agent.trees import tree, values
 
 RELEASE = {"/proc/sys/kernel/osrelease": "6.6.87.2-microsoft-standard-WSL2\n"}
@@ -68,3 +71,29 @@ def test_a_configuration_of_another_form_is_a_value_error_at_worst(text: str) ->
         for name in wsl.telling(text):
             section, _, key = name.partition(".")
             assert key in wsl.TELLING[section]
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("2.5.9\n", "2.5.9"),
+        ("WSL version: 2.5.9.0\nKernel version: 6.6.87.2-1\n", "2.5.9.0"),
+        ("WSL-Version: 2.0.1.0\n", "2.0.1.0"),
+    ],
+)
+def test_the_version_as_either_program_says_it(said: str, found: str) -> None:
+    assert wsl.version(said) == found
+    with pytest.raises(ValueError, match="no version"):
+        wsl.version("Usage: wslinfo [OPTION]")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program of the distribution is planted by a shell script")
+def test_the_version_is_asked_of_the_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "wsl.exe"
+    program.write_text("#!/bin/sh\nprintf 'W\\000S\\000L\\000 2.5.9.0\\n$WSL_UTF8 $WSLENV'\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert wsl._version(Files()) == "2.5.9.0"
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(LookupError, match="neither wslinfo nor"):
+        wsl._version(Files())

@@ -100,3 +100,11 @@ def test_a_mark_always_states_a_share_and_its_rule(steal: float, user: float, se
 
 def test_what_was_not_recorded_marks_nothing() -> None:
     assert marks({"seconds": 1.0}, {"error": "no child process could be started"}) == []
+
+
+@pytest.mark.parametrize(("seconds", "marked"), [(5.0, [("quota", 0.5)]), (0.1, []), (0.0, [])])
+def test_a_quota_that_was_used_up_is_a_mark_and_no_warning(seconds: float, marked: list[tuple[str, float]]) -> None:
+    found = marks({**record(), "throttled_seconds": seconds}, {})
+
+    assert [(mark["name"], mark["share"]) for mark in found] == marked
+    assert warnings(found) == ()

@@ -1,8 +1,9 @@
 """What `nox -s agreement` runs: `python -m tests.agreement [GLOB…] [--pairs N] [--seed N]`.
 
 The table of tests/agreement/table.py: one row for each metric that a probe and an independent tool both give. A GLOB
-selects by probe (`tooling.*`) or tool (`*hyperfine*`). The exit status is 1 if a row differs and nobody has written
-why, or if a side failed; a tool that is not there is a row that says how to get it.
+selects by probe (`tooling.*`) or tool (`*hyperfine*`). The exit status is 1 if a row differs, or is unclear with
+its best values apart, and nobody has written why, or if a side failed; a tool
+that is not there is a row that says how to get it.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.agreement import joined, kernel, tf_cnn, tooling, torch_cnn
+from tests.agreement import joined, kernel, memory, tf_cnn, tooling, torch_cnn, unmeasured
 from tests.agreement.table import FAULTS, HEADINGS, Agreement, Comparison, Row, line, measure, selected
 
 COMPARISONS: tuple[Comparison, ...] = (
     *joined.COMPARISONS,
     *kernel.COMPARISONS,
+    *memory.COMPARISONS,
     *tooling.COMPARISONS,
     *tf_cnn.COMPARISONS,
     *torch_cnn.COMPARISONS,
+    *unmeasured.COMPARISONS,
 )
 
 
@@ -53,6 +56,7 @@ def _summary(found: Sequence[Row]) -> str:
         "yes": "agree",
         "unclear": "unclear (noise: more --pairs, a quieter machine)",
         "no": "differ for a stated reason",
+        "unclear: UNEXPLAINED": "unclear, their best values apart without a reason",
         "no: UNEXPLAINED": "UNEXPLAINED",
         "-": "not measured",
         "FAILED": "FAILED",

@@ -6,8 +6,7 @@ The tools: perf and rt-tests (cyclictest) from a distribution; STREAM (one threa
 lat_mem_rd are built by whoever measures and found on the PATH as `stream` and `lat_mem_rd`. One that is missing is
 named as missing. STREAM wants -DOFFSET=262144: arrays exactly 256 MiB apart, as it has them otherwise, share the ways
 of a cache, which cost an AMD EPYC a third of its bandwidth. A comparison uses that statistic of the harness's samples
-which the tool prints of its own: a mean, a median or the best. A page fault is compared with Python's own loop over
-fresh memory, as no tool measures the first touch of anonymous memory alone (stress-ng --fault maps files).
+which the tool prints of its own: a mean, a median or the best.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
@@ -33,7 +31,6 @@ MIB = 2**20
 STREAM_BYTES = 256 * MIB  # of each array: -DSTREAM_ARRAY_SIZE=33554432 -DOFFSET=262144
 WORKING_SETS = (16 * 1024, 256 * 1024, 64 * MIB)
 TURNS = 50_000  # perf times the start and the end of its two processes, too: 2 to 4% of 5,000 turns
-FAULTED = 64 * MIB
 PAGE = mmap.PAGESIZE
 # Microseconds of one measurement, and no calibration of the clock, which is nothing beside that.
 LMBENCH = {"ENOUGH": "50000", "TIMING_O": "0", "LOOP_O": "0"}
@@ -73,7 +70,7 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A probe and an independent way to the same quantity; `program` is what that needs, "" for nothing."""
+    """A probe and an independent way to the same quantity; `program` is what that needs."""
 
     name: str
     probe: Probe
@@ -83,7 +80,7 @@ class Comparison:
     @property
     def missing(self) -> bool:
         """Whether the tool is not installed."""
-        return bool(self.program) and shutil.which(self.program) is None
+        return shutil.which(self.program) is None
 
     def pairs(self, count: int) -> Iterator[tuple[float, float]]:
         """Yield (harness, tool), measured one after the other in an order that alternates."""
@@ -149,14 +146,9 @@ def load_latency(output: str, size: int) -> float:
     return by_size[nearest]
 
 
-def first_touch() -> float:
-    """Return the least seconds per page that assigning to one byte a page takes in fresh memory, in Python."""
-    return min(_touch_once() for _ in range(20))
-
-
 def comparisons() -> tuple[Comparison, ...]:
     """Return everything that this module compares."""
-    return (_syscall(), *_switches(), _jitter(), _triad(), *map(_latency, WORKING_SETS), _faults())
+    return (_syscall(), *_switches(), _jitter(), _triad(), *map(_latency, WORKING_SETS))
 
 
 def _syscall() -> Comparison:
@@ -223,26 +215,6 @@ def _latency(size: int) -> Comparison:
         program="lat_mem_rd",
         tool=lambda: load_latency(_run(lat_mem_rd_argv(size)), size),
     )
-
-
-def _faults() -> Comparison:
-    probe = Probe(
-        entry="memory.faults",
-        metric="fault_seconds",
-        statistic=min,
-        dims={"page_bytes": PAGE},
-        params={"region_bytes": FAULTED},
-    )
-    return Comparison(name="faults", probe=probe, program="", tool=first_touch)
-
-
-def _touch_once() -> float:
-    bytes_to_write = bytes(FAULTED // PAGE)
-    with mmap.mmap(-1, FAULTED, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-        start = time.perf_counter()
-        memory[::PAGE] = bytes_to_write
-        return (time.perf_counter() - start) / (FAULTED // PAGE)
 
 
 def _number(pattern: str, output: str) -> float:

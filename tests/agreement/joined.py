@@ -44,7 +44,7 @@ def of_cpu() -> Iterator[Comparison]:
         if each.name not in ELSEWHERE:
             yield Comparison(
                 probe=each.probe.entry,
-                tool=each.program or "memset through ctypes",
+                tool=each.program,
                 measured=_one_metric(each),
                 missing=_program(each.program),
                 reasons=REASONS,
@@ -99,7 +99,7 @@ def _directory() -> AbstractContextManager[Path | str]:
 
 def _program(name: str) -> Callable[[], str]:
     def missing() -> str:
-        if name and not shutil.which(name):
+        if not shutil.which(name):
             return f"missing: {HOW_TO_GET[name]}"
         return require_native()
 

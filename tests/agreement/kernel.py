@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from harness.agent.cpus import cpu_to_pin, on_cpus
-from harness.agent.messages import Location
+from harness.agent.messages import Location, Scalar
 from tests.agreement import tools
 from tests.agreement.cells import folder_in_memory, require_native, result, value
 from tests.agreement.table import Comparison, Reason, Values, all_of, alternated, programs
@@ -121,21 +122,29 @@ def _mbw() -> Values:
     return {"triad_bandwidth 1": tools.mbw_bandwidth(printed)}
 
 
-# copies.bandwidth: of a GPU
+# copies.bandwidth and copies.gated: of a GPU. nvbandwidth's copies wait behind a kernel that spins, as the gated do.
 
 COPIED = 2**28  # bytes; one of the probe's sizes
-TESTS = {"h2d": "host_to_device_memcpy_ce", "d2h": "device_to_host_memcpy_ce"}
+TESTS = {"h2d": "host_to_device_memcpy_ce", "d2h": "device_to_host_memcpy_ce", "d2d": "device_local_copy"}
 
 
 def _copies() -> Values:
     done = result("copies.bandwidth", {"max_bytes": COPIED}, device="cuda:0")
-    rates = {way: value(done, "copy_bandwidth", direction=way, memory="pinned", bytes=COPIED) for way in TESTS}
-    return {f"copy_bandwidth {way}": rate for way, rate in rates.items()}
+    ways: dict[str, dict[str, Scalar]] = {"h2d": {"memory": "pinned"}, "d2h": {"memory": "pinned"}, "d2d": {}}
+    return {
+        f"copy_bandwidth {way}": value(done, "copy_bandwidth", median, direction=way, bytes=COPIED, **memory)
+        for way, memory in ways.items()
+    }
 
 
-def _nvbandwidth() -> Values:
+def _gated() -> Values:
+    done = result("copies.gated", {"max_bytes": COPIED}, device="cuda:0")
+    return {f"gated_bandwidth {way}": value(done, "gated_bandwidth", direction=way, bytes=COPIED) for way in TESTS}
+
+
+def _nvbandwidth(metric: str) -> Values:
     printed = tools.run(["nvbandwidth", "--json", "--bufferSize", str(COPIED // MIB), "-t", *TESTS.values()])
-    return {f"copy_bandwidth {way}": tools.nvbandwidth_rate(printed, test) for way, test in TESTS.items()}
+    return {f"{metric} {way}": tools.nvbandwidth_rate(printed, test) for way, test in TESTS.items()}
 
 
 def _nvbandwidth_missing() -> str:
@@ -155,31 +164,31 @@ VFORK = Reason(
 FORK = Reason(
     text="fork copies page tables: the probe's process is a Python of tens of MB, stress-ng's a small program whose "
     "child makes a dozen more system calls",
-    low=0.7,
-    high=4.0,
+    low=1.3,
+    high=2.5,
 )
 FIO_FILES = {
-    "create_seconds": Reason(text="fio opens and creates; the probe also writes 4 KiB and closes", low=1.1, high=6.0),
-    "stat_seconds": Reason(text=MORE_WORK_BETWEEN, low=0.55, high=1.05),
-    "unlink_seconds": Reason(text=MORE_WORK_BETWEEN, low=0.55, high=1.05),
+    "create_seconds": Reason(text="fio opens and creates; the probe also writes 4 KiB and closes", low=1.4, high=2.6),
+    "stat_seconds": Reason(text=MORE_WORK_BETWEEN, low=0.6, high=1.0),
+    "unlink_seconds": Reason(text=MORE_WORK_BETWEEN, low=0.75, high=1.05),
 }
 FIND_AND_CAT = {
     "list_seconds": Reason(
-        text="find sorts nothing, but allocates an entry for each name and matches it", low=0.15, high=0.8
+        text="find sorts nothing, but allocates an entry for each name and matches it", low=0.35, high=0.7
     ),
     "open_read_seconds": Reason(
         text="cat makes 9 system calls a file (open, stat, fadvise, mmap, 2 reads, write, munmap, close) and touches a "
         "new buffer, the probe 3 (open, read, close)",
-        low=0.15,
-        high=0.6,
+        low=0.2,
+        high=0.4,
     ),
 }
 MBW = {
     "triad_bandwidth 1": Reason(
         text="mbw counts a copied byte once, 1 of the 3 that the memory moves (read, fetch, write); the triad counts 3 "
         "of 4: 2.25 at equal traffic, and mbw's loop is another compiler's",
-        low=1.8,
-        high=3.2,
+        low=1.9,
+        high=2.5,
     )
 }
 
@@ -221,7 +230,13 @@ COMPARISONS = (
     Comparison(
         probe="copies.bandwidth",
         tool="nvbandwidth",
-        measured=alternated(_copies, _nvbandwidth),
+        measured=alternated(_copies, partial(_nvbandwidth, "copy_bandwidth")),
+        missing=_nvbandwidth_missing,
+    ),
+    Comparison(
+        probe="copies.gated",
+        tool="nvbandwidth",
+        measured=alternated(_gated, partial(_nvbandwidth, "gated_bandwidth")),
         missing=_nvbandwidth_missing,
     ),
 )

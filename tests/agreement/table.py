@@ -4,7 +4,8 @@ A comparison yields pairs: what the harness and what the tool gave, by metric, m
 random order within a pair (`alternated`). A row is the geometric mean of harness / tool and its 95% interval (paired t
 on the logarithms). It agrees when the whole interval lies within 5% of 1, and differs when the whole interval lies
 beyond; what reaches over the edge is unclear: the machine was too noisy for so few pairs. The ratio of the best values
-stands beside, since other programs make a run slower and never faster. A difference must have its reason: what the two
+stands beside, since other programs make a run slower and never faster: where that lies beyond 5%, an unclear row needs
+a reason too. A difference must have its reason: what the two
 do differently, and between which ratios that puts them. A ratio outside these is unexplained, too.
 """
 
@@ -24,12 +25,12 @@ from harness.analysis.estimate import Estimate, paired
 
 TOLERANCE = 0.05
 HEADINGS = ("probe", "metric", "tool", "harness / tool", "95% interval", "of the best", "within 5%?", "reason")
-WIDTHS = (19, 25, 38, 14, 16, 11, 15, 0)
+WIDTHS = (19, 25, 38, 14, 16, 11, 20, 0)
 
 Values = Mapping[str, float]  # by metric, with what tells it from others of its name: `spawn_seconds fork`
 Pair = tuple[Values, Values]  # the harness's, the tool's
-Agreement = Literal["yes", "unclear", "no", "no: UNEXPLAINED", "-", "FAILED"]
-FAULTS: tuple[Agreement, ...] = ("no: UNEXPLAINED", "FAILED")
+Agreement = Literal["yes", "unclear", "unclear: UNEXPLAINED", "no", "no: UNEXPLAINED", "-", "FAILED"]
+FAULTS: tuple[Agreement, ...] = ("unclear: UNEXPLAINED", "no: UNEXPLAINED", "FAILED")
 
 
 class NotMeasuredError(Exception):
@@ -123,14 +124,14 @@ def measure(comparison: Comparison, pairs: int, order: random.Random) -> Iterato
         yield from _rows(comparison, measured)
 
 
-def judge(estimate: Estimate, reason: Reason | None) -> Agreement:
+def judge(estimate: Estimate, best: float, reason: Reason | None) -> Agreement:
     """Return whether the ratio agrees, as the module's text says."""
     low, high = _bounds(estimate)
     edges = (1 - TOLERANCE, 1 + TOLERANCE)
     if edges[0] <= low and high <= edges[1]:
         return "yes"
     if edges[0] <= high and low <= edges[1]:
-        return "unclear"
+        return "unclear" if reason is not None or edges[0] <= best <= edges[1] else "unclear: UNEXPLAINED"
     return "no" if reason is not None and reason.covers(estimate) else "no: UNEXPLAINED"
 
 
@@ -174,14 +175,15 @@ def _rows(comparison: Comparison, measured: list[Pair]) -> Iterator[Row]:
         tool = np.array([theirs[metric] for _, theirs in measured])
         estimate = paired(tool, harness)
         reason = comparison.reasons.get(metric)
-        best = np.min if "_seconds" in metric else np.max  # the others are rates
+        of_all = np.min if "_seconds" in metric else np.max  # the others are rates
+        best = float(of_all(harness) / of_all(tool))
         yield Row(
             probe=comparison.probe,
             metric=metric,
             tool=comparison.tool,
-            agreement=judge(estimate, reason),
+            agreement=judge(estimate, best, reason),
             estimate=estimate,
-            best=float(best(harness) / best(tool)),
+            best=best,
             reason=f"{reason.text} (expected: {reason.low:g} to {reason.high:g})" if reason else "",
         )
 

@@ -50,7 +50,7 @@ def rows(comparison: Comparison) -> list[Row]:
     [
         (1.0, None, "yes"),
         (1.03, None, "yes"),
-        (1.05, None, "unclear"),
+        (1.05, None, "unclear"),  # the best are 0.999 times that
         (1.2, None, "no: UNEXPLAINED"),
         (0.8, None, "no: UNEXPLAINED"),
         (2.0, TWICE, "no"),
@@ -66,9 +66,19 @@ def test_a_row_says_whether_it_agrees(center: float, reason: Reason | None, agre
     assert row.estimate.ratio == pytest.approx(center, rel=1e-3)
 
 
-def test_noise_is_no_agreement() -> None:
-    (row,) = rows(compared(0.8, 1.25, 1.0, 1.1, 0.9))
-    assert row.agreement == "unclear"
+@pytest.mark.parametrize(
+    ("ratios", "reason", "agreement"),
+    [
+        ((0.97, 1.25, 1.0, 1.1, 1.2), None, "unclear"),
+        ((0.8, 1.25, 1.0, 1.1, 0.9), None, "unclear: UNEXPLAINED"),
+        ((0.8, 1.25, 1.0, 1.1, 0.9), TWICE, "unclear"),
+    ],
+)
+def test_noise_is_no_agreement_and_no_excuse_for_the_best(
+    ratios: tuple[float, ...], reason: Reason | None, agreement: str
+) -> None:
+    (row,) = rows(compared(*ratios, reason=reason))
+    assert row.agreement == agreement
 
 
 def test_the_interval_is_that_of_known_ratios() -> None:
@@ -171,6 +181,7 @@ def test_globs_select_by_probe_or_tool() -> None:
         ([compared(*NOISE), compared(1.0, missing="missing: x")], 0, "2 rows: 1 agree, 1 not measured"),
         ([compared(*(2 * each for each in NOISE), reason=TWICE)], 0, "1 rows: 1 differ for a stated reason"),
         ([compared(*(2 * each for each in NOISE))], 1, "1 rows: 1 UNEXPLAINED"),
+        ([compared(0.8, 1.2, 1.0)], 1, "1 rows: 1 unclear, their best values apart without a reason"),
     ],
 )
 def test_the_exit_status_is_that_of_the_worst_row(
@@ -189,7 +200,7 @@ def test_the_exit_status_is_that_of_the_worst_row(
 
 def test_a_reason_stands_beside_the_row_with_its_range() -> None:
     (row,) = rows(compared(*(2 * each for each in NOISE), reason=TWICE))
-    assert line(row.cells()).endswith("| no              | it does everything twice (expected: 1.8 to 2.2)")
+    assert line(row.cells()).endswith("| no                   | it does everything twice (expected: 1.8 to 2.2)")
 
 
 def test_wrong_usage_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,10 +20,19 @@ MIB = 2**20
 
 def run(argv: Sequence[str | Path], *, environ: Mapping[str, str] | None = None) -> str:
     """Return what a tool prints on stdout. Raises CalledProcessError with its stderr if it fails."""
-    variables = {**os.environ, "LC_ALL": "C", **(environ or {})}
     return subprocess.run(
-        [str(part) for part in argv], check=True, capture_output=True, text=True, timeout=LIMIT, env=variables
+        [str(part) for part in argv],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env=environment(environ),
     ).stdout
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of a tool that is to print in English."""
+    return {**os.environ, "LC_ALL": "C", **(more or {})}
 
 
 def hyperfine(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from harness.agent.inspection import inspect, nvml, pci, windows
 from harness.agent.inspection.facts import Files
 from harness.agent.messages import Location
+from harness.analysis import links
 from harness.analysis.analyse import analyse
 from harness.analysis.comparability import Comparability, fitting
 from harness.analysis.comparability_rules import RANKS, RULES, Rule
@@ -106,6 +107,8 @@ TRAIN, GPU_TRAIN = comparison("torch_cnn.trivial"), comparison("torch_cnn.trivia
         ("gpu.devices.0.virtualization", ("bare metal", "passthrough"), "vm", [], [LAUNCH]),
         ("gpu.devices.0.max_pcie_width", (16, 8), "container", [COPIES], [LAUNCH]),
         ("gpu.devices.0.max_pcie_width", (16, 8), "vm", [], [COPIES]),
+        ("gpu.devices.0.loaded_pcie_generation", (4, 3), "wsl", [COPIES], [LAUNCH]),
+        ("gpu.devices.0.loaded_pcie_generation", (4, 3), "vm", [], [COPIES]),
         ("gpu.devices.0.driver_model", ("", "WDDM"), "wsl", [], [LAUNCH]),
         ("gpu.driver", ("570.1", "571.2"), "wsl", [], [LAUNCH]),
         ("system.kernel", ("6.1", "6.6-microsoft"), "wsl", [], [SYSCALL]),
@@ -308,6 +311,7 @@ def reported() -> Iterator[str]:
     yield from (f"windows.{name}" for name in (*windows.QUESTIONS, "volumes.0.filesystem", "stand_in"))
     yield from ("gpu.driver", "gpu.cuda_driver", "gpu.confidential_computing", "memory.huge_pages.2048kB")
     yield from (f"vm.{name}" for name in ("accelerator", "pinning", "hugepage_bytes", "numa", "stand_in"))
+    yield from (f"gpu.devices.0.loaded_{name}" for name in links.COLUMNS)
     yield from ("remote.same_host", "wsl.version", "processors", "stack.lock_sha256", "gpu.simulated")
     yield from (f"versions.{name}" for name in ("gpu", "gpu_uuid", "gpu_numa_node", "native_helper"))
     yield from ("cpu.cache_bytes.L2", "storage.host.disks.0.model", "system.mitigations.l1tf", "kernel.parameters.psi")

@@ -171,6 +171,8 @@ def main() -> int:
             table.add_row("container cell beyond bare docker run", f"not measured: {error}", "", "< 1 s")
         row("agent's start above bare python", agent.start_seconds(folder, REPETITIONS), 0.15)
         plain("telemetry, of a core", agent.sampler_shares(REPETITIONS), " %", "< 0.5 %", scale=100)
+        shares = agent.simulated_nvml_shares(REPETITIONS)
+        plain("telemetry with simulated NVML, of a core", shares, " %", "< 0.5 %", scale=100)
         plain("step with telemetry / without", agent.step_ratios(2 * REPETITIONS), "", "1.000 ± 0.002")
         plain("beside a sample, native loop", agent.overheads(loops("empty_call"), REPETITIONS), " µs", "", scale=1e6)
         plain("beside a sample, Python loop", agent.overheads(PythonLoops(), REPETITIONS), " µs", "", scale=1e6)

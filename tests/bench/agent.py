@@ -15,6 +15,7 @@ from harness.agent.helper import loops
 from harness.agent.loops import Loops
 from harness.agent.messages import CellResult, CellSpec, read_json, to_json, write_json
 from harness.agent.telemetry.recorder import Recorder
+from tests.simulated.driver import SimulatedDriver
 
 STEP = 20_000_000  # multiply-adds, some 40 ms: as long as a training's step
 STEPS = 50  # a side
@@ -43,14 +44,30 @@ def start_seconds(folder: Path, repetitions: int) -> list[float]:
     return [_timed(agent) - _timed((sys.executable, "-c", "pass")) for _ in range(repetitions)]
 
 
-def sampler_shares(repetitions: int) -> list[float]:
-    """Return the share of a core that the sampler used, as it says at its end, over some seconds each time."""
+def sampler_shares(repetitions: int, device: str = "cpu") -> list[float]:
+    """Return the share of a core that the sampler used, as it says at its end, over some seconds each time.
+
+    With a GPU as `device` a driver must answer in this process's environment.
+    """
     timed, shares = loops("fma"), []
     for _ in range(repetitions):
-        recorder = _watched()
+        recorder = _watched(device)
         timed.fma(STEPS, STEP)
-        shares.append(float(recorder.end()["samples"]["sampler"]["cpu_share"]))
+        samples = recorder.end()["samples"]
+        assert device == "cpu" or samples["gpus"], samples["missing"]
+        shares.append(float(samples["sampler"]["cpu_share"]))
     return shares
+
+
+def simulated_nvml_shares(repetitions: int) -> list[float]:
+    """Return the same with a GPU to watch, that of the simulated driver: what our side of NVML's calls takes.
+
+    A real NVML's own time comes on top; nothing here says how long that is.
+    """
+    code = f"from tests.bench.agent import sampler_shares; print(*sampler_shares({repetitions}, 'cuda:0'))"
+    environment = SimulatedDriver().environment()
+    done = subprocess.run((sys.executable, "-c", code), check=True, capture_output=True, text=True, env=environment)
+    return [float(share) for share in done.stdout.split()]
 
 
 def step_ratios(repetitions: int) -> list[float]:
@@ -74,9 +91,9 @@ def overheads(timed: Loops, repetitions: int) -> list[float]:
     return found
 
 
-def _watched() -> Recorder:
+def _watched(device: str = "cpu") -> Recorder:
     recorder = Recorder()
-    recorder.watch("cpu")
+    recorder.watch(device)
     recorder.begin()
     return recorder
 

@@ -93,3 +93,19 @@ def test_docker_desktop_is_told_from_an_engine_in_a_distribution(
     facts = platform_facts(engine_facts(version, info))
     assert facts.get("container.engine_place", {}).get("value", "") == place
     assert facts.get("container.docker_desktop", {}).get("value", False) == (place == "Docker Desktop")
+
+
+def test_engine_and_storage_driver_are_facts_with_their_source() -> None:
+    facts = platform_facts(engine_facts(VERSION, INFO))
+    assert facts["container.engine"] == {"value": "29.1.0", "source": "docker info, docker version"}
+    assert facts["container.storage_driver"]["value"] == "overlay2"
+
+
+def test_what_a_failing_info_keeps_back_is_unreadable_and_not_absent() -> None:
+    facts = platform_facts(engine_facts(VERSION, {}), "docker: the engine broke")
+    assert facts["container.engine"]["value"] == "29.1.0"
+    assert facts["container.storage_driver"] == {
+        "value": None,
+        "source": "docker info",
+        "error": "docker: the engine broke",
+    }

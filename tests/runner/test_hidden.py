@@ -1,4 +1,4 @@
-"""Values of a container's environment: not in the bundle, and there again when a run is resumed."""
+"""What may be secret and what names a place: not in the bundle, and there again when a run is resumed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MatrixError, UsageError
-from harness.matrix.load import parse
+from harness.matrix.load import load, parse
 from harness.matrix.model import Container, Matrix
 from harness.runner.hidden import HIDDEN, definition, restored
 
@@ -73,10 +73,54 @@ def test_without_hidden_values_todays_file_is_not_read(tmp_path: Path) -> None:
 def test_a_variable_that_is_gone_is_named(tmp_path: Path, environment: str) -> None:
     file = tmp_path / "matrix.yaml"
     file.write_text(TEXT.format(environment=environment), encoding="utf-8")
-    with pytest.raises(UsageError, match="--resume run: platform docker had a variable TOKEN"):
+    with pytest.raises(UsageError, match=r"--resume run: platforms\.docker\.environment\.TOKEN had a value"):
         restored(kept(VARIABLES), file, "run")
 
 
 def test_a_file_that_is_gone_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(MatrixError):
         restored(kept(VARIABLES), tmp_path / "absent.yaml", "run")
+
+
+PLACES = """\
+schema: 1
+baseline: native
+platforms:
+  native: {kind: native}
+  docker: {kind: container, engine: "tcp://lab.example:2375", image: "/data/ann/x.tar", mounts: ["/data/ann:/data:ro"]}
+  lab: {kind: remote, host: ann@lab.example, folder: "~/work", config: /etc/ann/ssh, python: python3.11}
+  guest: {kind: vm, image: guest.qcow2}
+  other: {kind: vm, domain: {name: bench, host: lab2.example, connection: "qemu+ssh://lab3.example/system"}}
+stacks: {driver: {}, torch: {interpreter: PLACE/venv/bin/python}}
+tasks: {tf_cnn.resnet50: {data_dir: PLACE/imagenet}, storage.small_files: [{files: 5}, {files: 6}]}
+profiles: {tiny: {tasks: ["*"], blocks: 1}}
+"""
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("USERPROFILE", "/home/ann")
+    file = tmp_path / "matrix.yaml"
+    file.write_text(PLACES.replace("PLACE", "/home/ann"), encoding="utf-8")
+    return file
+
+
+def test_neither_hosts_nor_paths_are_kept_and_a_run_finds_them_again(places: Path) -> None:
+    whole = load(places)
+    text = json.dumps(definition(whole))
+    assert not [word for word in ("ann", "lab.", "lab2", "lab3", "2375", "~", "/etc") if word in text]
+    assert [word for word in ("guest.qcow2", ":/data:ro", "python3.11", "bench") if word not in text] == []
+    assert restored(Matrix.model_validate(json.loads(text)), places, "run") == whole
+
+
+def test_who_asks_for_identifiers_has_them_and_no_secret(places: Path) -> None:
+    assert definition(load(places), identifiers=True) == load(places).model_dump(mode="json", by_alias=True)
+    assert "s3cret" not in json.dumps(definition(matrix(VARIABLES), identifiers=True))
+
+
+def test_another_mount_is_not_taken_for_the_one_that_was_hidden(places: Path) -> None:
+    kept_one = Matrix.model_validate(definition(load(places)))
+    places.write_text(places.read_text("utf-8").replace(":/data:ro", ":/other:ro"), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"platforms\.docker\.mounts\.0 had a value"):
+        restored(kept_one, places, "run")

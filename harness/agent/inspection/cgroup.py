@@ -1,7 +1,8 @@
 """The limits that control groups set on this process: processors, memory, processes, I/O. Versions 1 and 2.
 
 A limit may be set on the process's group or on any group above it; the tightest counts. Inside a container the groups
-above its own are invisible, and what version 1 names as the path may not exist: then the mount's top is read.
+above its own are invisible, and what version 1 names as the path may not exist: then the mount's top is read. `**` in a
+source stands for those groups, whose names may be a user's.
 """
 
 from __future__ import annotations
@@ -22,35 +23,45 @@ NO_LIMIT = 1 << 62  # version 1 writes "no limit" as the largest multiple of the
 
 def inspect(files: Files) -> dict[str, Fact]:
     """Return the version and the effective limits: `cpus` in processors, `memory_bytes`, `pids`…, or `unlimited`."""
-    return _version_2(files) if files.exists(UNIFIED) else _version_1(files)
+    return _version_2(files) if files.told(UNIFIED) else _version_1(files)
 
 
 def _version_2(files: Files) -> dict[str, Fact]:
     groups = partial(_groups, files, "")
+
+    def told(name: str, get: Callable[[], object]) -> Fact:
+        return fact(f"{MOUNT}/**/{name}", get)
+
     return {
         "version": fact(UNIFIED, lambda: 2),
-        "cpus": fact("cpu.max", lambda: _tightest(groups(), partial(_quota_2, files))),
-        "cpuset": fact("cpuset.cpus.effective", lambda: _nearest(files, groups(), "cpuset.cpus.effective")),
-        "memory_bytes": fact("memory.max", lambda: _tightest(groups(), partial(_number, files, "memory.max"))),
-        "memory_high_bytes": fact("memory.high", lambda: _tightest(groups(), partial(_number, files, "memory.high"))),
-        "swap_bytes": fact("memory.swap.max", lambda: _tightest(groups(), partial(_number, files, "memory.swap.max"))),
-        "pids": fact("pids.max", lambda: _tightest(groups(), partial(_number, files, "pids.max"))),
-        "cpu_weight": fact("cpu.weight", lambda: _nearest(files, groups(), "cpu.weight")),
-        "io_limits": fact("io.max", lambda: _io_2(files, groups())),
+        "cpus": told("cpu.max", lambda: _tightest(groups(), partial(_quota_2, files))),
+        "cpuset": told("cpuset.cpus.effective", lambda: _nearest(files, groups(), "cpuset.cpus.effective")),
+        "memory_bytes": told("memory.max", lambda: _tightest(groups(), partial(_number, files, "memory.max"))),
+        "memory_high_bytes": told("memory.high", lambda: _tightest(groups(), partial(_number, files, "memory.high"))),
+        "swap_bytes": told("memory.swap.max", lambda: _tightest(groups(), partial(_number, files, "memory.swap.max"))),
+        "pids": told("pids.max", lambda: _tightest(groups(), partial(_number, files, "pids.max"))),
+        "cpu_weight": told("cpu.weight", lambda: _nearest(files, groups(), "cpu.weight")),
+        "io_limits": told("io.max", lambda: _io_2(files, groups())),
     }
 
 
 def _version_1(files: Files) -> dict[str, Fact]:
     groups = partial(_groups, files)
     limit = "memory.limit_in_bytes"
+
+    def told(controller: str, name: str, get: Callable[[], object]) -> Fact:
+        return fact(f"{MOUNT}/{controller}/**/{name}", get)
+
     return {
-        "version": fact(MOUNT, lambda: 1 if files.matching(f"{MOUNT}/*/cgroup.procs") else None),
-        "cpus": fact("cpu.cfs_quota_us", lambda: _tightest(groups("cpu"), partial(_quota_1, files))),
-        "cpuset": fact("cpuset.effective_cpus", lambda: _nearest(files, groups("cpuset"), "cpuset.effective_cpus")),
-        "memory_bytes": fact(limit, lambda: _tightest(groups("memory"), partial(_number, files, limit))),
-        "pids": fact("pids.max", lambda: _tightest(groups("pids"), partial(_number, files, "pids.max"))),
-        "cpu_weight": fact("cpu.shares", lambda: _nearest(files, groups("cpu"), "cpu.shares")),
-        "io_limits": fact("blkio.throttle", lambda: _io_1(files, groups("blkio"))),
+        "version": fact(f"{MOUNT}/*/cgroup.procs", lambda: 1 if files.matching(f"{MOUNT}/*/cgroup.procs") else None),
+        "cpus": told("cpu", "cpu.cfs_quota_us", lambda: _tightest(groups("cpu"), partial(_quota_1, files))),
+        "cpuset": told(
+            "cpuset", "cpuset.effective_cpus", lambda: _nearest(files, groups("cpuset"), "cpuset.effective_cpus")
+        ),
+        "memory_bytes": told("memory", limit, lambda: _tightest(groups("memory"), partial(_number, files, limit))),
+        "pids": told("pids", "pids.max", lambda: _tightest(groups("pids"), partial(_number, files, "pids.max"))),
+        "cpu_weight": told("cpu", "cpu.shares", lambda: _nearest(files, groups("cpu"), "cpu.shares")),
+        "io_limits": told("blkio", "blkio.throttle.*", lambda: _io_1(files, groups("blkio"))),
     }
 
 

@@ -73,7 +73,7 @@ def user_mapping(text: str) -> str:
 def _profile(files: Files) -> str:
     """Return AppArmor's profile with its mode, or the type of SELinux's label (user and levels stay out)."""
     for path in ("/proc/self/attr/apparmor/current", "/proc/self/attr/current"):
-        if files.exists(path):
+        if files.told(path):
             return profile(files.text(path).rstrip("\0"))
     raise FileNotFoundError(None, "No such file or directory")
 

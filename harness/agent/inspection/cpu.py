@@ -102,6 +102,6 @@ def _vector_extensions(text: str) -> str:
 
 def _boost(files: Files) -> Fact:
     """Whether the clock may rise above its nominal value; Intel's driver states the opposite."""
-    if files.exists(NO_TURBO):
+    if files.told(NO_TURBO):
         return files.fact(NO_TURBO, lambda text: not _switch(text))
     return files.fact(BOOST, _switch)

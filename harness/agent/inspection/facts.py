@@ -12,6 +12,7 @@ from typing import Any
 Fact = dict[str, Any]
 FAILED_INSPECTION = "inspection"  # the key of the one fact, an error, that stands for all that the agent could not ask
 
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})  # what the system says of a path at which there is nothing
 # What reading a system's files and asking its libraries may raise: missing, unreadable, in another form, or (os and
 # sysconf functions) not there on this system.
 UNREADABLE = (OSError, ValueError, LookupError, AttributeError)
@@ -51,9 +52,19 @@ class Files:
         return self.path(path).read_text(encoding="utf-8", errors="replace").strip()
 
     def exists(self, path: str) -> bool:
-        """Whether there is something at the path that this user may see."""
+        """Whether there is something at the path; raise OSError where that can't be told: unreadable is not absent."""
         try:
-            return self.path(path).exists()
+            self.path(path).stat()
+        except OSError as error:
+            if error.errno in ABSENT:
+                return False
+            raise
+        return True
+
+    def told(self, path: str) -> bool:
+        """Whether there is something at the path that this user may see: to choose where a value is read."""
+        try:
+            return self.exists(path)
         except OSError:
             return False
 

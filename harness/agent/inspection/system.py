@@ -76,7 +76,7 @@ def _release(files: Files) -> Fact:
         from harness.agent.inspection import windows  # noqa: PLC0415 - Windows only
 
         return windows.product()
-    path = next((each for each in ("/etc/os-release", "/usr/lib/os-release") if files.exists(each)), None)
+    path = next((each for each in ("/etc/os-release", "/usr/lib/os-release") if files.told(each)), None)
     if path is None:
         return fact("platform", lambda: f"{platform.system()} {platform.release()}")
     return files.fact(path, _pretty_name)

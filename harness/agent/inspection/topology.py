@@ -55,7 +55,7 @@ def _threads(files: Files) -> int:
 
 
 def _first(files: Files, *paths: str) -> Fact:
-    return files.fact(next((path for path in paths if files.exists(path)), paths[0]))
+    return files.fact(next((path for path in paths if files.told(path)), paths[0]))
 
 
 def _idle_states(files: Files) -> list[str]:

@@ -6,6 +6,10 @@ Which memory and how many processors `.wslconfig` grants is `system.memory_bytes
 from __future__ import annotations
 
 import configparser
+import os
+import re
+import shutil
+import subprocess
 from collections.abc import Mapping
 
 from harness.agent.inspection.facts import Fact, Files, fact, fields
@@ -15,6 +19,7 @@ INTEROP = "/proc/sys/fs/binfmt_misc/WSLInterop"
 CONFIG = "/etc/wsl.conf"
 GRAPHICS = "/mnt/wslg/versions.txt"
 NAME = "microsoft-standard-WSL2"
+ANSWER_SECONDS = 10.0  # the interoperation has been seen to hang
 # wsl.conf(5): of its settings those that change files, services, the GPU and nothing else; others name hosts and users.
 TELLING = {
     "automount": ("enabled", "options", "mountfstab"),
@@ -27,9 +32,10 @@ TELLING = {
 
 def inspect(files: Files) -> dict[str, Fact]:
     """Return the facts in a distribution of WSL2 (or a container on its kernel), none elsewhere."""
-    if not files.exists(RELEASE) or NAME not in files.text(RELEASE):
+    if not files.told(RELEASE) or NAME not in files.text(RELEASE):
         return {}
     return {
+        "version": fact("wslinfo --version, or wsl.exe --version", lambda: _version(files)),
         "kernel": files.fact(RELEASE),
         "interop": files.fact(INTEROP, lambda text: text.splitlines()[0]),
         "graphics": files.fact(GRAPHICS, versions),
@@ -61,6 +67,35 @@ def telling(text: str) -> Mapping[str, str]:
         for name in names
         if name in parser[section]
     }
+
+
+def version(text: str) -> str:
+    """Read `2.5.9.0`, which wslinfo prints alone and wsl.exe in its first line, behind words in Windows' language."""
+    found = re.search(r"\d+(?:\.\d+)+", text.partition("\n")[0])
+    if found is None:
+        msg = "no version in the answer"
+        raise ValueError(msg)
+    return found[0]
+
+
+def _version(files: Files) -> str:
+    """Ask WSL itself: its own program in the distribution, or Windows' through the interoperation."""
+    program = next(filter(None, map(shutil.which, ("wslinfo", "wsl.exe"))), None)
+    if program is None or not files.of_this_machine:
+        msg = "neither wslinfo nor wsl.exe is on the PATH"
+        raise LookupError(msg)
+    try:
+        answer = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ANSWER_SECONDS,
+            check=False,
+            env={**os.environ, "WSL_UTF8": "1", "WSLENV": f"WSL_UTF8:{os.environ.get('WSLENV', '')}"},
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(None, f"no answer within {ANSWER_SECONDS} s") from error
+    return version(answer.stdout.replace(b"\0", b"").decode("utf-8", "replace"))
 
 
 def _libraries(files: Files) -> list[str]:

@@ -26,7 +26,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.agent import frameworks, pagecache, wheel
+from harness.agent import ext4, frameworks, pagecache, wheel
 from harness.agent.children import StepError, isolation, output, timed
 from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Location, Metric, Scalar
@@ -64,6 +64,7 @@ def run_install(context: Context) -> Outcome:
     for done, location in enumerate(context.spec.locations, start=1):
         try:
             metrics.append(_install(context, pip, location))
+            warnings += filter(None, [ext4.warning(location.name, location.path, "install_seconds")])
         except (OSError, StepError) as error:
             broken = broken or isinstance(error, StepError)
             warnings.append(f"location {location.name} ({location.path}) left out: {error}")

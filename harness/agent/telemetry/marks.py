@@ -6,7 +6,9 @@ Nothing is deleted for a mark; the analysis leaves `throttled` and `ecc` out of 
 `ecc`            when a GPU counted memory errors meanwhile: it may have retried, remapped or lost work,
 `power_capped`   when the GPU's power limit did: usual under full load and the same on every platform, so no warning,
 `contended`      when the hypervisor gave the processors to others, or tasks waited for a processor. The pressure is
-                 that of the whole machine, and the task's own threads count too when there are more than processors.
+                 that of the whole machine, and the task's own threads count too when there are more than processors,
+`quota`          when the control group's processor quota was used up: with `cpus: 0.5` for half of each period. It is
+                 how the platform is set up, so no warning; samples shorter than a period show it in their tail alone.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ CLOCK_SHARE = 0.05  # of the samples
 STEAL_SHARE = 0.02  # of the processor time that was wanted; control.fma tells 2% apart
 STEAL_LEAST = 0.05  # seconds: the kernel counts stolen time in steps of 10 ms
 PRESSURE_SHARE = 0.1  # of the task's time
+QUOTA_SHARE = 0.02  # likewise; control.fma tells 2% apart
 BUSY = ("user", "nice", "system", "irq", "softirq")
 
 WARNINGS = {
@@ -36,7 +39,7 @@ Mark = dict[str, Any]
 
 def marks(record: Mapping[str, Any], samples: Mapping[str, Any]) -> list[Mark]:
     """Return the marks of an invocation: `name`, `share`, `rule`, and `gpu` (a UUID) where it is about one."""
-    return [*_clocks(samples), *_memory_errors(samples), *_stolen(record), *_waited(record)]
+    return [*_clocks(samples), *_memory_errors(samples), *_stolen(record), *_waited(record), *_held_back(record)]
 
 
 def warnings(found: list[Mark]) -> tuple[str, ...]:
@@ -80,3 +83,10 @@ def _waited(record: Mapping[str, Any]) -> Iterator[Mark]:
     if waited > PRESSURE_SHARE * record["seconds"]:
         rule = f"tasks waited for a processor during more than {PRESSURE_SHARE:.0%} of the time (cpu.some)"
         yield {"name": "contended", "share": waited / record["seconds"], "rule": rule}
+
+
+def _held_back(record: Mapping[str, Any]) -> Iterator[Mark]:
+    held_back = record.get("throttled_seconds", 0.0)
+    if held_back > QUOTA_SHARE * record["seconds"]:
+        rule = f"the processor quota was used up during more than {QUOTA_SHARE:.0%} of the time (cpu.stat)"
+        yield {"name": "quota", "share": held_back / record["seconds"], "rule": rule}

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from harness.agent import pagecache
+from harness.agent import ext4, pagecache
 from harness.agent.messages import Location, Scalar
 from harness.agent.probes import tooling
 from harness.agent.task import Unavailable
@@ -46,6 +46,15 @@ def test_install_measures_each_location_and_leaves_nothing(run_task: RunTask, tm
     assert outcome.versions["pip"][0].isdigit()
 
 
+def test_install_warns_of_a_place_where_its_seconds_depend_on_what_was_deleted(
+    run_task: RunTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for without in (True, False):
+        monkeypatch.setattr(ext4, "without_journal", lambda _path, without=without: without)
+        outcome = run_task("tooling.install", locations=[location(tmp_path)], **{**FEW, "samples": 1})
+        assert any("without a journal: install_seconds" in each for each in outcome.warnings) is without
+
+
 @not_on_windows("under Wine the start of pip varies by more than files cost")
 def test_install_takes_longer_for_more_files(run_task: RunTask, tmp_path: Path) -> None:
     def cost(files: int) -> float:
@@ -59,7 +68,7 @@ def test_install_leaves_a_location_out_that_is_not_there(run_task: RunTask, tmp_
     locations = [location(tmp_path), location(tmp_path / "gone", "gone")]
     outcome = run_task("tooling.install", locations=locations, **{**FEW, "samples": 1})
     assert [each.dims["location"] for each in outcome.metrics if each.name == "install_seconds"] == ["disk"]
-    assert "location gone" in outcome.warnings[0]
+    assert "location gone" in outcome.warnings[-1]
     with pytest.raises(Unavailable, match=r"location gone .* left out"):
         run_task("tooling.install", locations=locations[1:], **{**FEW, "samples": 1})
     with pytest.raises(Unavailable, match="no location to write to"):
