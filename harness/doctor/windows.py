@@ -36,7 +36,10 @@ def security(facts: Facts) -> Iterator[Seen]:
     if found.value == "running":
         integrity = facts.get("windows.memory_integrity", {}).get("value")
         what = "virtualization-based security runs" + (", with memory integrity" if integrity else "")
-        remedy = "measure with and without it as two platforms; Windows Security > Device security > Core isolation"
+        remedy = (
+            "measure one boot with it and one without (Windows Security > Device security > Core isolation) and report "
+            "both bundles together: `native-windows-vbs` and `native-windows`"
+        )
         yield Seen(what=what, source=found.source, remedy=remedy)
 
 
