@@ -1,5 +1,8 @@
 """Builds the native helper for every platform with one compiler, ziglang (a wheel): `python -m harness.native`.
 
+A run sends the agent to other systems (WSL, a guest, a remote host), and boots of Linux and Windows are measured by one
+agent: so `--all` is what `nox -s matrix` builds.
+
 The libraries lie in harness/agent/native/lib (not in git) beside manifest.json, which names the digest of what they
 were built from, the compiler and each file's digest. The same sources and compiler give the same bytes.
 """
@@ -148,17 +151,20 @@ def _replace(path: Path, text: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build what is stale; return the exit status."""
+    """Build what is stale, this machine's first: it stays if another target fails. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m harness.native", description="Build the native helper.")
     wanted = parser.add_mutually_exclusive_group()
     wanted.add_argument("--target", action="append", choices=sorted(TARGETS), help="default: this machine's")
     wanted.add_argument("--all", action="store_true", help="every target")
+    parser.add_argument("--check", action="store_true", help="build nothing; exit status 1 if something is stale")
     options = parser.parse_args(argv)
     targets = list(TARGETS) if options.all else options.target or [name for name in [host_target()] if name]
+    stale = sorted((target for target in targets if not is_current(target)), key=lambda target: target != host_target())
+    if options.check:
+        return 1 if stale else 0
     try:
-        stale = [target for target in targets if not is_current(target)]
-        for path in build(stale) if stale else []:
-            sys.stdout.write(f"built {path}\n")
+        for target in stale:
+            sys.stdout.write(f"built {build([target])[0]}\n")
     except HarnessError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status

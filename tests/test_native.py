@@ -130,6 +130,27 @@ def test_the_command_builds_only_what_is_stale() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_the_command_checks_without_building(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "is_current", lambda target: target == "linux-x86_64")
+    assert native.main(["--target", "linux-x86_64", "--check"]) == 0
+    assert native.main(["--all", "--check"]) == 1
+
+
+def test_this_machines_library_is_built_before_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def build(targets: list[str]) -> list[Path]:
+        if targets != ["win-amd64"]:
+            raise StackError(f"{targets[0]} fails")
+        return [tmp_path / LIBRARIES["win-amd64"]]
+
+    monkeypatch.setattr(native, "is_current", lambda target: False)
+    monkeypatch.setattr(native, "host_target", lambda: "win-amd64")
+    monkeypatch.setattr(native, "build", build)
+    assert native.main(["--all"]) == 1
+    assert "probe-windows-x86_64.dll" in capsys.readouterr().out
+
+
 def test_the_command_fails_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

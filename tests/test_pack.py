@@ -6,18 +6,21 @@ import os
 import stat
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from harness import pack
+from harness import native, pack
+from harness.agent.helper import LIBRARIES
 from harness.agent.messages import CellResult, CellSpec, Location, read_json, to_json, write_json
 from harness.agent.task import find
 from harness.errors import HarnessError, ResultsError
 from harness.matrix.tasks import declared
 from tests.agent.interpreters import PROMISED, interpreter
 
+ROOT = Path(__file__).parents[1]
 SPEC = CellSpec(
     cell="native/driver/control.delay",
     platform="native",
@@ -110,6 +113,32 @@ def test_the_same_sources_give_the_same_bytes_whatever_their_times(tmp_path: Pat
     assert {entry.external_attr >> 16 for entry in entries} == {0o644}
     assert {entry.create_system for entry in entries} == {3}
     assert [entry.filename for entry in entries] == sorted(entry.filename for entry in entries)
+
+
+def test_the_pack_does_not_depend_on_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `nox -s matrix` builds is packed whole, on whatever system. `nox -s wine` packs the real one there, too."""
+    source = tmp_path / "agent"
+    (source / "native" / "lib").mkdir(parents=True)
+    (source / "__main__.py").write_bytes(b"pass\n")
+    for name in LIBRARIES.values():
+        (source / "native" / "lib" / name).write_bytes(name.encode())
+    monkeypatch.setattr(pack, "AGENT", source)
+    packed = set()
+    for host in native.TARGETS:
+        monkeypatch.setattr(sysconfig, "get_platform", lambda host=host: host)
+        packed.add(pack.agent_archive(cache=tmp_path))
+
+    (agent,) = packed
+    libraries = {name for name in zipfile.ZipFile(agent).namelist() if "/native/" in name}
+    assert libraries == {f"harness/agent/native/lib/{name}" for name in LIBRARIES.values()}
+
+
+def test_git_for_windows_leaves_every_line_end_as_it_is() -> None:
+    """It writes CRLF unless told otherwise: other bytes, another digest of the agent, the helper and the lock files."""
+    rules = (ROOT / ".gitattributes").read_text(encoding="ascii").splitlines()
+    assert "* text=auto eol=lf" in rules
+    digested = [*pack.AGENT.rglob("*.py"), *pack.AGENT.rglob("*.[ch]"), *(ROOT / "images").rglob("*.txt")]
+    assert not [path for path in digested if b"\r" in path.read_bytes()]
 
 
 def test_it_is_named_after_its_digest(agent: Path) -> None:

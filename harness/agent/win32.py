@@ -22,6 +22,8 @@ if sys.platform == "win32":
     FILETIME_EPOCH = 11_644_473_600  # seconds from 1601, where a FILETIME begins, to 1970
     RELATION_CACHE = 2
     INSTRUCTION_CACHE = 1
+    LONGEST_PATH = 32_768  # characters, with the final null
+    DRIVES = {2: "removable", 3: "fixed", 4: "network", 5: "optical", 6: "memory"}  # GetDriveTypeW
 
     kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
     kernel32.GetCurrentProcess.restype = wintypes.HANDLE
@@ -37,6 +39,11 @@ if sys.platform == "win32":
     kernel32.GetSystemTimes.argtypes = (ctypes.c_void_p,) * 3
     kernel32.GlobalMemoryStatusEx.argtypes = (ctypes.c_void_p,)
     kernel32.GetLogicalProcessorInformation.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+    kernel32.GetVolumePathNameW.argtypes = (wintypes.LPCWSTR, wintypes.LPWSTR, wintypes.DWORD)
+    kernel32.GetVolumeInformationW.argtypes = (
+        wintypes.LPCWSTR, wintypes.LPWSTR, wintypes.DWORD, *[ctypes.c_void_p] * 3, wintypes.LPWSTR, wintypes.DWORD,
+    )  # fmt: skip
+    kernel32.GetDriveTypeW.argtypes = (wintypes.LPCWSTR,)
 
     class _MemoryStatus(ctypes.Structure):
         """MEMORYSTATUSEX."""
@@ -135,6 +142,23 @@ if sys.platform == "win32":
         _check(kernel32.GetSystemTimes(ctypes.byref(idle), ctypes.byref(kernel), ctypes.byref(user)))
         idled = _seconds(idle)
         return _seconds(kernel) + _seconds(user) - idled, idled  # idling counts as kernel time too
+
+    def volume(path: str) -> str:
+        """Return where the volume that a path lies on is mounted, with a backslash at the end."""
+        root = ctypes.create_unicode_buffer(LONGEST_PATH)
+        _check(kernel32.GetVolumePathNameW(path, root, LONGEST_PATH))
+        return root.value
+
+    def filesystem(path: str) -> str:
+        """Return the name of the file system that a path lies on, such as `NTFS` or `ReFS`."""
+        name = ctypes.create_unicode_buffer(LONGEST_PATH)
+        nothing = (None, 0, None, None, None)
+        _check(kernel32.GetVolumeInformationW(volume(path), *nothing, name, LONGEST_PATH))
+        return name.value
+
+    def drive(path: str) -> str:
+        """Return what a path lies on: one of DRIVES, or `unknown`."""
+        return DRIVES.get(kernel32.GetDriveTypeW(volume(path)), "unknown")
 
     def process_start(pid: int) -> int | None:
         """Return when a process of this user was created, in ticks of 100 ns; None if it does not live."""

@@ -10,9 +10,9 @@ from harness.doctor.finding import Check, Facts, Finding, findings
 from harness.doctor.fix import Fixer
 from harness.doctor.restore import CHECKS as CHANGED
 
-LINUX = (*guest.CHECKS, *wsl.CHECKS, *cpu.CHECKS, *cgroup.CHECKS, *memory.CHECKS, *load.LINUX)
-WINDOWS = windows.CHECKS
-EVERYWHERE = (*load.EVERYWHERE, *storage.CHECKS, *engine.CHECKS, *gpu.ALWAYS, *CHANGED)
+LINUX = (*guest.CHECKS, *wsl.LINUX, *cpu.CHECKS, *cgroup.CHECKS, *memory.CHECKS, *load.LINUX)
+WINDOWS = (*windows.CHECKS, *load.WINDOWS)
+EVERYWHERE = (*load.EVERYWHERE, *wsl.EVERYWHERE, *storage.CHECKS, *engine.CHECKS, *gpu.ALWAYS, *CHANGED)
 
 
 def examine(facts: Facts, fixer: Fixer) -> list[Finding]:

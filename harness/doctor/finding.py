@@ -55,11 +55,12 @@ class Check:
 
 
 class Unread(Exception):  # noqa: N818 - a state of a fact, not a failure of the program
-    """A fact that a check needs could not be read."""
+    """A fact that a check needs could not be read. `remedy` is what to do where the check's own would not help."""
 
-    def __init__(self, source: str, error: str) -> None:
+    def __init__(self, source: str, error: str, remedy: str = "") -> None:
         self.source = source
         self.error = error
+        self.remedy = remedy
         super().__init__(f"{source}: {error}")
 
 
@@ -108,7 +109,8 @@ def _finding(check: Check, seen: Seen) -> Finding:
 
 def _unknown(check: Check, unread: Unread) -> Finding:
     what = f"can't be read: {unread.error}"
-    return Finding(id=check.id, what=what, source=unread.source, matter="unknown", why=check.why, remedy=check.unread)
+    remedy = unread.remedy or check.unread
+    return Finding(id=check.id, what=what, source=unread.source, matter="unknown", why=check.why, remedy=remedy)
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -42,6 +42,15 @@ def average(facts: Facts) -> Iterator[Seen]:
         yield Seen(what=what, source=found.source, remedy="wait, or end what else runs (`top`)", matter=matter)
 
 
+def working(facts: Facts) -> Iterator[Seen]:
+    """Windows' processors at work while doctor slept."""
+    found = read(facts, "load.busy")
+    matter = _graded(found.value, LIGHT, HEAVY)
+    if matter:
+        what = f"the processors worked for {found.value:.0%} of the time"
+        yield Seen(what=what, source=found.source, remedy="wait, or end what else runs (Task Manager)", matter=matter)
+
+
 def pressure(facts: Facts) -> Iterator[Seen]:
     """Pressure stall information (PSI), for each resource."""
     for kind in ("cpu", "memory", "io"):
@@ -123,6 +132,14 @@ LINUX = (
         matter="relevant",
         why="it competes with what is measured, and not evenly",
         look=busiest,
+    ),
+)
+WINDOWS = (
+    Check(
+        id="load.busy",
+        matter="relevant",
+        why="whatever else runs takes processor time, caches and memory bandwidth from some blocks and not from others",
+        look=working,
     ),
 )
 EVERYWHERE = (

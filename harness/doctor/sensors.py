@@ -1,8 +1,13 @@
-"""What is of a moment, so that no inspection records it: load, pressure, swapped memory, temperatures, power source."""
+"""What is of a moment, so that no inspection records it: load, pressure, swapped memory, temperatures, power source.
+
+Windows has the load alone, as the share of its processors that worked while nothing of ours did.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
+import time
 from collections.abc import Mapping
 
 from harness.agent.inspection.facts import Fact, Files, fact, fields
@@ -12,11 +17,14 @@ PRESSURE = "/proc/pressure"
 ZONES = "/sys/class/thermal"
 SUPPLIES = "/sys/class/power_supply"
 TRIP = re.compile(r"trip_point_(\d+)_temp")
+BUSY_SECONDS = 0.5  # Windows counts processor time in ticks of 15.6 ms
 SLOWING = frozenset({"passive", "hot", "critical"})  # `active` trips only start a fan
 
 
 def inspect(files: Files) -> dict[str, Fact]:
     """Return the facts of this moment."""
+    if sys.platform == "win32" and files.of_this_machine:
+        return {"load.busy": fact("GetSystemTimes", _busy)}
     pressure = {f"load.pressure.{kind}": files.fact(f"{PRESSURE}/{kind}", _some) for kind in ("cpu", "memory", "io")}
     return {
         "load.average": files.fact("/proc/loadavg", lambda text: float(text.split()[0])),
@@ -25,6 +33,25 @@ def inspect(files: Files) -> dict[str, Fact]:
         "thermal.zones": fact(ZONES, lambda: [_zone(files, path) for path in files.matching(f"{ZONES}/thermal_zone*")]),
         "power.supplies": fact(SUPPLIES, lambda: _supplies(files)),
     }
+
+
+def _busy() -> float:
+    if sys.platform != "win32":
+        raise NotImplementedError
+    from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+    before = win32.processor_times()
+    time.sleep(BUSY_SECONDS)
+    return busy(before, win32.processor_times())
+
+
+def busy(before: tuple[float, float], after: tuple[float, float]) -> float:
+    """Return the share of all processors' time that was work between two readings of (worked, idled) seconds."""
+    worked, idled = (later - earlier for earlier, later in zip(before, after, strict=True))
+    if worked + idled <= 0:
+        msg = "no time has passed"
+        raise ValueError(msg)
+    return worked / (worked + idled)
 
 
 def _some(text: str) -> float:

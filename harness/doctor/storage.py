@@ -13,6 +13,7 @@ ELSEWHERE = "name a folder on a local disk in OVERHEAD_MATRIX_CACHE"
 REMOTE = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|drvfs|virtiofs|fuse|fuse\..+|fuseblk|ceph|glusterfs|lustre|beegfs|gpfs|afs|vboxsf|vmhgfs"
 )
+OUTSIDE = frozenset({"network", "removable", "optical"})
 LAYERED = frozenset({"overlay", "aufs", "ecryptfs", "unionfs"})
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 LEAST_SHARE, LEAST_BYTES = 0.10, 5 * 2**30  # free; file systems look longer for room when they are nearly full
@@ -22,7 +23,11 @@ def location(facts: Facts) -> Iterator[Seen]:
     """What kind of file system it is."""
     found = read(facts, f"storage.{CACHE}.filesystem")
     kind = found.value
-    if REMOTE.fullmatch(kind):
+    drive = f"storage.{CACHE}.drive"  # Windows'
+    if drive in facts and read(facts, drive).value in OUTSIDE:
+        what = f"the cache folder lies on a {facts[drive]['value']} drive ({kind})"
+        yield Seen(what=what, source=facts[drive]["source"], remedy=ELSEWHERE)
+    elif REMOTE.fullmatch(kind):
         yield Seen(what=f"the cache folder lies on {kind}", source=found.source, remedy=ELSEWHERE)
     elif kind in LAYERED:
         what = f"the cache folder lies on {kind}, a layer above another file system"

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.doctor.finding import Check, Facts, Seen, read
+from harness.agent.inspection.windows import NO_ANSWER, NOT_STARTED, NOTHING
+from harness.doctor.finding import Check, Facts, Reading, Seen, Unread, read
 
 HIGH_PERFORMANCE = "8c5e7fda-e8bf-4a96-9a85-a6e23a8c635c"
 FAST = frozenset({"high performance", "ultimate performance"})
 ADMINISTRATOR = "run `doctor` as an administrator"
+TRY = "`powershell.exe -NoProfile -Command Get-MpComputerStatus`"
+SHELL_REMEDIES = {  # what the error of a fact says → what to do
+    NOT_STARTED: r"put C:\Windows\System32\WindowsPowerShell\v1.0 on PATH; a policy of this machine may forbid it",
+    NO_ANSWER: f"run `doctor` again; if it stays so, see what {TRY} waits for, or restart Windows",
+    NOTHING: f"see what {TRY} says; a policy of this machine may forbid scripts",
+}
 
 
 def power_plan(facts: Facts) -> Iterator[Seen]:
@@ -21,7 +28,7 @@ def power_plan(facts: Facts) -> Iterator[Seen]:
 
 def defender(facts: Facts) -> Iterator[Seen]:
     """Defender's real-time protection; with exclusions it may leave the cache folder alone, which it does not tell."""
-    found = read(facts, "windows.defender_realtime")
+    found = told(facts, "windows.defender_realtime")
     if found.value:
         excluded = facts.get("windows.defender_excluded_paths", {}).get("value")
         what = "Defender scans every file that is opened or written"
@@ -32,12 +39,24 @@ def defender(facts: Facts) -> Iterator[Seen]:
 
 def security(facts: Facts) -> Iterator[Seen]:
     """Virtualization-based security, which puts Windows itself under the hypervisor."""
-    found = read(facts, "windows.virtualization_based_security")
+    found = told(facts, "windows.virtualization_based_security")
     if found.value == "running":
         integrity = facts.get("windows.memory_integrity", {}).get("value")
         what = "virtualization-based security runs" + (", with memory integrity" if integrity else "")
-        remedy = "measure with and without it as two platforms; Windows Security > Device security > Core isolation"
+        remedy = (
+            "measure one boot with it and one without (Windows Security > Device security > Core isolation) and report "
+            "both bundles together: `native-windows-vbs` and `native-windows`"
+        )
         yield Seen(what=what, source=found.source, remedy=remedy)
+
+
+def told(facts: Facts, name: str) -> Reading:
+    """Return what PowerShell was asked for. Raises Unread, with the remedy where PowerShell itself has failed."""
+    try:
+        return read(facts, name)
+    except Unread as unread:
+        remedy = next((remedy for said, remedy in SHELL_REMEDIES.items() if said in unread.error), "")
+        raise Unread(unread.source, unread.error, remedy) from unread
 
 
 def wine(facts: Facts) -> Iterator[Seen]:

@@ -1,10 +1,13 @@
-"""WSL2 from inside: what it is a baseline of, and what of the machine it was given."""
+"""WSL2: from inside what it is a baseline of; from there and from Windows what of the machine it is given."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from harness.doctor.finding import Check, Facts, Seen, read, size
+
+SETTINGS = "wsl.settings"  # read where Windows has a wsl.exe
+REMEDY = "set memory= and processors= under [wsl2] in %UserProfile%\\.wslconfig, then `wsl --shutdown`"
 
 
 def system(facts: Facts) -> Iterator[Seen]:
@@ -17,21 +20,32 @@ def system(facts: Facts) -> Iterator[Seen]:
 
 def memory(facts: Facts) -> Iterator[Seen]:
     """What .wslconfig, or its default of half of Windows' memory, leaves to all distributions together."""
+    if SETTINGS in facts:
+        yield from _from_windows(facts)
     if "wsl.kernel" not in facts:
         return
     memory, processors = read(facts, "system.memory_bytes"), read(facts, "cpu.logical")
     what = f"WSL2 has {size(memory.value)} of Windows' memory and {processors.value} processors"
-    remedy = "set memory= and processors= under [wsl2] in %UserProfile%\\.wslconfig, then `wsl --shutdown`"
-    yield Seen(what=what, source=memory.source, remedy=remedy)
+    yield Seen(what=what, source=memory.source, remedy=REMEDY)
 
 
-CHECKS = (
+def _from_windows(facts: Facts) -> Iterator[Seen]:
+    settings, total = read(facts, SETTINGS), read(facts, "system.memory_bytes")
+    memory = settings.value.get("wsl2.memory", "half (the default)")
+    processors = settings.value.get("wsl2.processors", "all (the default)")
+    what = f"WSL2 may take {memory} of Windows' {size(total.value)}; processors: {processors}"
+    yield Seen(what=what, source=settings.source, remedy=REMEDY)
+
+
+LINUX = (
     Check(
         id="wsl.system",
         matter="decisive",
         why="the baseline holds what WSL2 costs: Hyper-V, a GPU behind Windows' driver, disks in a file",
         look=system,
     ),
+)
+EVERYWHERE = (
     Check(
         id="wsl.memory",
         matter="noted",

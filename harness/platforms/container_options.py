@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from harness.agent.messages import Location
@@ -37,17 +37,18 @@ def container_options(
     image: str,
     command: Sequence[str],
     device: str,
-    work: Path,
-    agent: Path,
-    bind: Path,
+    work: PurePath,
+    agent: PurePath,
+    bind: PurePath,
     volume: str,
-    resources: Mapping[str, Path],
+    resources: Mapping[str, PurePath],
     labels: Mapping[str, str],
     needed: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the request for one invocation's container.
 
+    Folders are named as this host names them: Docker Desktop's engine takes a drive letter.
     `needed` are the variables that the stack cannot do without, `environ` is the controller's environment. Raises
     PlatformError for a mount that can't be read.
     """

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from harness.errors import PlatformError
 from harness.platforms.base import RUNNABLE, Availability
 from harness.platforms.engine_errors import engine_errors
+from harness.platforms.engine_facts import DESKTOP, engine_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +26,11 @@ ANSWER_SECONDS = 2.0  # an engine that takes longer to say its version is not us
 REQUEST_SECONDS = 60.0
 OLDEST_API = (1, 40)  # Docker 19.03: device requests
 OLDEST_API_TEXT = ".".join(map(str, OLDEST_API))
-DEFAULT = "unix:///var/run/docker.sock"
+# On Windows the SDK speaks through a named pipe (by pywin32, which it depends on there): Docker Desktop's, usually.
+DEFAULT = "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
 UNIX = "unix://"
 HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+HERE_PIPE = "//./pipe/"
 
 
 def connect(named: str | None, *, timeout: float = REQUEST_SECONDS) -> DockerClient:
@@ -97,7 +100,7 @@ def availability(named: str | None) -> Availability:
             if reason:
                 return Availability(runnable=False, reason=reason)
             with closing(connect(named, timeout=ANSWER_SECONDS)) as client:
-                return _usable(client.api.api_version, str(client.version().get("Os", "")))
+                return _usable(client.api.api_version, client.version())
     except PlatformError as error:
         return Availability(runnable=False, reason=str(error))
 
@@ -112,8 +115,9 @@ def remove_container(api: APIClient, name: str) -> None:
 
 def elsewhere(address: str) -> str:
     """Return why an engine is of no use that is on another host, empty for one of this host."""
-    url = urlsplit(address)
-    if url.scheme == "ssh" or (url.scheme in {"tcp", "http", "https"} and url.hostname not in HERE):
+    url = urlsplit(address.replace("\\", "/"))  # pipes are written both ways
+    far_pipe = url.scheme == "npipe" and not url.path.startswith(HERE_PIPE)
+    if far_pipe or url.scheme == "ssh" or (url.scheme in {"tcp", "http", "https"} and url.hostname not in HERE):
         return (
             f"the engine {address} is on another host, which does not see this one's folders; "
             "run `nox -s matrix` there and report both bundles together"
@@ -121,14 +125,14 @@ def elsewhere(address: str) -> str:
     return ""
 
 
-def _usable(api: str, system: str) -> Availability:
+def _usable(api: str, version: Mapping[str, Any]) -> Availability:
     if tuple(int(part) for part in api.split(".")) < OLDEST_API:
         reason = f"the engine is too old: its API is {api}, {OLDEST_API_TEXT} (Docker 19.03) is needed; update it"
         return Availability(runnable=False, reason=reason)
-    if system.lower() == "windows":
+    if str(version.get("Os", "")).lower() == "windows":
         reason = "the engine runs Windows containers, which have no CUDA; switch Docker Desktop to Linux containers"
         return Availability(runnable=False, reason=reason)
-    if platform.system() == "Windows":
-        reason = "containers on Windows are not supported yet; run `nox -s matrix` inside WSL2"
-        return Availability(runnable=False, reason=reason)
+    if platform.system() == "Windows" and engine_place(version, {}) != DESKTOP:
+        reason = "of the engines that Windows reaches only Docker Desktop's mounts folders of Windows; "
+        return Availability(runnable=False, reason=f"{reason}run `nox -s matrix` in the distribution of this one")
     return RUNNABLE

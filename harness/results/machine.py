@@ -15,6 +15,7 @@ from harness.results.records import Origin
 
 MEMORY_TOLERANCE = 0.05  # each system counts the memory without what its firmware and kernel have set aside
 SYSTEMS = {"win32": "windows"}
+DRIVER_MODELS = ("WDDM", "TCC", "MCDM")
 UNKNOWN = "unknown"
 UNPROVEN = "no GPU's UUID on both sides proves that it is one machine"
 
@@ -47,6 +48,19 @@ def system(origin: Origin) -> str:
         return "wsl"
     name = str(_fact(origin.host, "system.platform") or UNKNOWN)
     return SYSTEMS.get(name, name)
+
+
+def variant(origin: Origin) -> str:
+    """Return what of a Windows' set-up makes its platforms others: `vbs`, `tcc`, `mcdm`, several as `vbs-tcc-wddm`.
+
+    Empty where virtualization-based security does not run and every GPU's driver model is WDDM, where neither is told,
+    and on another system.
+    """
+    security = _fact(origin.host, "windows.virtualization_based_security")
+    gpus = _fact(origin.host, "gpu.devices")
+    models = [gpu.get("driver_model") for gpu in gpus if isinstance(gpu, Mapping)] if isinstance(gpus, list) else []
+    told = sorted(model.lower() for model in DRIVER_MODELS if model in models)
+    return "-".join([*(["vbs"] if security == "running" else []), *(told if told != ["wddm"] else [])])
 
 
 def difference(one: Machine, other: Machine, *, same: bool) -> str:

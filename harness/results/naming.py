@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.matrix.cells import SECOND_ARM
-from harness.results.machine import system
+from harness.results.machine import system, variant
 from harness.results.records import BootRecord, CellRecord, Manifest, Origin, PlatformRecord
 
 FIRST = "linux"  # keeps its names where two systems' platforms have the same: its native is the project's baseline
@@ -44,22 +44,34 @@ def platform_names(runs: Sequence[Origin]) -> list[dict[str, str]]:
     """Return for each run its platforms that need another name: those of another system under a name that is taken.
 
     A name belongs to the systems where the platform was available. Of several, Linux keeps it; the others add their
-    own, `native-windows`.
+    own, `native-windows`. Boots of one system that differ in what `variant` tells add that, `native-windows-vbs`; the
+    plain variant adds nothing.
     """
-    homes: dict[str, set[str]] = defaultdict(set)
+    homes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for run in runs:
         for name, record in run.platforms.items():
             if record.available:
-                homes[name].add(system(run))
+                homes[name][system(run)].add(variant(run))
     taken = {name for run in runs for name in run.platforms}
-    renamed: dict[tuple[str, str], str] = {}
+    renamed: dict[tuple[str, str, str], str] = {}
     for name, systems in sorted(homes.items()):
-        for other in sorted(systems, key=_rank)[1:]:
-            renamed[name, other] = _free(f"{name}-{other}", taken)
-            taken.add(renamed[name, other])
+        for wanted, place in _wanted(name, systems):
+            if wanted != name:
+                renamed[name, *place] = _free(wanted, taken)
+                taken.add(renamed[name, *place])
+    places = [(system(run), variant(run)) for run in runs]
     return [
-        {name: renamed[name, system(run)] for name in run.platforms if (name, system(run)) in renamed} for run in runs
+        {name: renamed[name, *place] for name in run.platforms if (name, *place) in renamed}
+        for run, place in zip(runs, places, strict=True)
     ]
+
+
+def _wanted(name: str, systems: Mapping[str, set[str]]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield what a platform is to be called in each system and variant, and which these are."""
+    for number, each in enumerate(sorted(systems, key=_rank)):
+        base = f"{name}-{each}" if number else name
+        for one in sorted(systems[each]):
+            yield (f"{base}-{one}" if one and len(systems[each]) > 1 else base), (each, one)
 
 
 def _rank(name: str) -> tuple[bool, str]:

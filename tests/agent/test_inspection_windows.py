@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -144,6 +146,37 @@ def test_without_powershell_it_says_so() -> None:
 
     fact = windows.from_powershell(absent)["memory_integrity"]
     assert fact["error"] == "FileNotFoundError: The system cannot find the file specified"
+
+
+def fake_powershell(code: str, seconds: float = 30.0) -> dict[str, object]:
+    """The error of every fact, asked of a Python program that takes PowerShell's arguments."""
+    facts = windows.from_powershell(lambda: windows._powershell((sys.executable, "-c", code), seconds))
+    return {name: fact.get("error") for name, fact in facts.items()}
+
+
+def test_a_powershell_that_answers_is_heard() -> None:
+    answer = {"vbs": 2, "services": [2], "hypervisor": True, "realtime": True, "defender": "Normal", "exclusions": 1}
+    said = fake_powershell(f"import json; print(json.dumps({answer | {'volumes': []}}))")
+    assert said == dict.fromkeys(windows.QUESTIONS)
+
+
+def test_a_powershell_that_is_not_there_is_told_by_every_fact() -> None:
+    facts = windows.from_powershell(lambda: windows._powershell(("no-such-powershell.exe",)))
+    assert {fact["value"] for fact in facts.values()} == {None}
+    assert all(windows.NOT_STARTED in fact["error"] for fact in facts.values())
+    assert facts.keys() == windows.QUESTIONS.keys()
+
+
+def test_a_powershell_that_hangs_is_given_up() -> None:
+    began = time.monotonic()
+    said = fake_powershell("import time; time.sleep(60)", seconds=0.5)
+    assert time.monotonic() - began < 20
+    assert set(said.values()) == {"TimeoutError: PowerShell did not answer within 0.5 s"}
+
+
+@pytest.mark.parametrize("code", ["pass", "print('scripts are disabled on this system')"])
+def test_a_powershell_that_may_not_answer_is_told(code: str) -> None:
+    assert all(windows.NOTHING in str(error) for error in fake_powershell(code).values())
 
 
 @pytest.mark.parametrize(

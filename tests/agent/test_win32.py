@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from harness.agent.inspection import windows
+from harness.agent.inspection import storage, windows
+from harness.agent.inspection.facts import Files
+from harness.agent.messages import Location
 
 if sys.platform == "win32":
     from harness.agent import win32
@@ -33,6 +36,16 @@ if sys.platform == "win32":
         finally:
             win32.set_affinity(before)
         assert win32.affinity() == before
+
+    def test_a_folder_lies_on_a_volume_with_a_file_system(tmp_path: Path) -> None:
+        assert win32.volume(str(tmp_path)) == tmp_path.anchor
+        assert win32.filesystem(str(tmp_path)).isalnum()
+        assert win32.drive(str(tmp_path)) in {*win32.DRIVES.values(), "unknown"}
+        facts = storage.inspect(Files(), [Location(name="here", path=str(tmp_path))])
+        assert facts["here.filesystem"]["value"] == win32.filesystem(str(tmp_path))
+        assert facts["here.total_bytes"]["value"] >= facts["here.free_bytes"]["value"] > 0
+        with pytest.raises(OSError, match=r"."):
+            win32.filesystem(r"Q:\nowhere")
 
     def test_processors_work_and_idle() -> None:
         before = win32.processor_times()

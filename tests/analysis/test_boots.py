@@ -97,6 +97,9 @@ def test_the_smallest_effect_of_boots_is_found_with_the_power_it_promises() -> N
     assert minimal_effect(unpaired(np.array([1.0, 1.1]), np.array([1.0, 1.2]))) is None
 
 
+VBS, MODELS = "windows.virtualization_based_security", "gpu.devices"
+
+
 def bundle_of(folder: Path, drawn: Sequence[Boot]) -> Bundle:
     paths = [write_boot(folder / boot.id, boot) for boot in drawn]
     with merged(paths) as bundle:
@@ -182,12 +185,33 @@ def test_another_measurement_is_shown_and_not_comparable(tmp_path: Path, changes
     assert step(bundle, "docker").comparable, "its boots agree"
 
 
-def test_another_driver_model_is_another_platform(tmp_path: Path) -> None:
-    model = "gpu.devices.0.driver_model"
-    drawn = [linux(1), windows(2, host={model: "WDDM"}), linux(3), windows(4, host={model: "TCC"})]
+@pytest.mark.parametrize(
+    ("plain", "changed", "name"),
+    [
+        ({VBS: "off"}, {VBS: "running"}, "native-windows-vbs"),
+        ({MODELS: [{"driver_model": "WDDM"}]}, {MODELS: [{"driver_model": "TCC"}]}, "native-windows-tcc"),
+    ],
+)
+def test_what_windows_is_set_up_as_makes_two_platforms_each_compared_with_the_baseline(
+    plain: dict[str, Any], changed: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    drawn = [linux(1), windows(2, host=plain), windows(3, host=changed, native=1.3)]
+    drawn += [linux(4), windows(5, host=changed, native=1.3), windows(6, host=plain)]
+    bundle = bundle_of(tmp_path, drawn)
+    one, other = step(bundle, "native-windows"), step(bundle, name)
+    assert (one.baseline, other.baseline) == ("native", "native")
+    assert one.slowdown == pytest.approx(1.1, rel=0.01)
+    assert other.slowdown == pytest.approx(1.3, rel=0.01)
+    assert one.boots == other.boots == (2, 2)
+    assert one.comparable
+    assert other.comparable
+
+
+def test_a_boot_that_does_not_tell_whether_it_was_secured_is_no_replicate(tmp_path: Path) -> None:
+    drawn = [linux(1), windows(2, host={VBS: "off"}), linux(3), windows(4)]
     native = step(bundle_of(tmp_path, drawn), "native-windows")
     assert not native.comparable
-    assert f"native-windows, {model}: WDDM in boot 2, TCC in boot 4" in native.confounders
+    assert f"native-windows, {VBS}: off in boot 2, default in boot 4" in native.confounders
 
 
 def test_a_container_with_other_options_is_another_platform(tmp_path: Path) -> None:

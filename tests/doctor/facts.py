@@ -52,11 +52,15 @@ QUIET: dict[str, object] = {
 }
 WINDOWS: dict[str, object] = {
     "system.platform": "win32",
+    "system.memory_bytes": 64 * GIB,
+    "load.busy": 0.02,
     "windows.power_scheme": "high performance",
     "windows.defender_realtime": False,
     "windows.virtualization_based_security": "off",
     "windows.memory_integrity": False,
     **{name: QUIET[name] for name in QUIET if name.startswith(("engine.", "load.processes", "storage.", "doctor."))},
+    f"{CACHE}.filesystem": "NTFS",
+    f"{CACHE}.drive": "fixed",
 }
 GPU: dict[str, object] = {
     "name": "H200",

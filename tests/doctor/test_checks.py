@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from harness.agent.inspection import windows as inspection
 from harness.agent.inspection.facts import Files
 from harness.doctor import gpu
 from harness.doctor.examine import EVERYWHERE, LINUX, WINDOWS, checks, examine
@@ -111,6 +113,16 @@ SPOILT = [
         "with memory integrity",
         windows(windows__virtualization_based_security="running", windows__memory_integrity=True),
     ),
+    ("load.busy", "relevant", "worked for 20% of the time", windows(load__busy=0.2)),
+    ("load.busy", "decisive", "worked for 75% of the time", windows(load__busy=0.75)),
+    ("storage.location", "decisive", "a network drive (NTFS)", windows(storage__cache__drive="network")),
+    ("wsl.memory", "noted", "half (the default) of Windows' 64.0 GiB", windows(wsl__settings={})),
+    (
+        "wsl.memory",
+        "noted",
+        "16GB of Windows' 64.0 GiB; processors: 4",
+        windows(wsl__settings={"wsl2.memory": "16GB", "wsl2.processors": "4"}),
+    ),
     ("windows.wine", "decisive", "Wine 8.0", windows(windows__stand_in="Wine 8.0")),
     (
         "load.antivirus",
@@ -161,11 +173,35 @@ def test_what_cannot_be_read_is_unknown_and_not_fine(name: str) -> None:
     assert all(not each.fixable for each in found)
 
 
-@pytest.mark.parametrize("name", sorted(WINDOWS_FACTS.keys() - OPTIONAL))
+@pytest.mark.parametrize("name", sorted(WINDOWS_FACTS.keys() - OPTIONAL - {"system.memory_bytes"}))
 def test_the_same_on_windows(name: str) -> None:
     found = examined({**windows(), **unreadable(name)})
     assert {each.matter for each in found} == {"unknown"}
     assert all(each.source == source(name) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("program", "seconds", "remedy"),
+    [
+        (["no-such-powershell.exe"], 30.0, "on PATH"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], 0.5, "run `doctor` again"),
+        ([sys.executable, "-c", "pass"], 30.0, "a policy of this machine may forbid scripts"),
+    ],
+)
+def test_windows_without_a_powershell_that_answers_is_unknown_with_the_remedy(
+    program: list[str], seconds: float, remedy: str
+) -> None:
+    told = inspection.from_powershell(lambda: inspection._powershell(program, seconds))
+    found = examined({**windows(), **{f"windows.{name}": each for name, each in told.items()}})
+    assert {each.id for each in found} == {"windows.defender", "windows.security"}
+    assert {each.matter for each in found} == {"unknown"}
+    assert all("PowerShell" in each.what and remedy in each.remedy for each in found)
+
+
+def test_what_only_administrators_are_told_has_another_remedy() -> None:
+    told = inspection.from_powershell(lambda: "{}")
+    found = examined({**windows(), **{f"windows.{name}": each for name, each in told.items()}})
+    assert {each.remedy for each in found} == {"run `doctor` as an administrator"}
 
 
 def test_what_was_never_read_is_unknown_too() -> None:

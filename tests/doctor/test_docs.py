@@ -27,6 +27,13 @@ def test_every_check_with_what_it_matters() -> None:
     }
 
 
+def test_every_check_with_the_system_that_has_it() -> None:
+    on = {check.id: "Linux" for check in LINUX} | {check.id: "Windows" for check in WINDOWS}
+    assert {name: cells[-2] for name, cells in rows("What it checks").items()} == {
+        check.id: on.get(check.id, "both") for check in CHECKS
+    }
+
+
 def test_everything_that_fix_changes() -> None:
     assert rows("What `--fix` does").keys() == WANTED.keys()
 

@@ -22,6 +22,13 @@ from tests.agent.trees import tree, values
 from tests.doctor.trees import CHOICES, complaint, complaints, plant
 from tests.doctor.trees import values as settings
 
+
+def test_what_the_processors_worked_is_a_share_of_their_time() -> None:
+    assert sensors.busy((100.0, 300.0), (101.0, 303.0)) == pytest.approx(0.25)
+    with pytest.raises(ValueError, match="no time has passed"):
+        sensors.busy((1.0, 1.0), (1.0, 1.0))
+
+
 ZONE = "/sys/class/thermal/thermal_zone"
 
 

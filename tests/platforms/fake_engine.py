@@ -17,7 +17,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 
 @contextmanager
-def fake_engine(folder: Path, answer: Mapping[str, str] | None) -> Iterator[str]:
+def fake_engine(folder: Path, answer: Mapping[str, object] | None) -> Iterator[str]:
     """Serve on a socket in `folder`; yield its address. Without an answer, connections are left waiting."""
     silence = threading.Event()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -147,3 +147,25 @@ def test_mounts(text: str, source: str, target: str, *, read_only: bool) -> None
 def test_a_mount_that_cannot_be_read_is_told(text: str) -> None:
     with pytest.raises(PlatformError, match="can't be read"):
         parse_mount(text)
+
+
+def test_folders_of_windows_are_named_as_docker_desktop_takes_them() -> None:
+    """By drive letter, as Docker's own client for Windows sends them."""
+    found = container_options(
+        container_config(mounts=["D:\\data:/data:ro"]),
+        image="sha256:1",
+        command=("python3",),
+        device="cpu",
+        work=PureWindowsPath(r"C:\Users\me\work"),
+        agent=PureWindowsPath(r"C:\Users\me\agent.pyz"),
+        bind=PureWindowsPath(r"C:\Users\me\bind"),
+        volume="overhead-matrix-t-docker",
+        resources={},
+        labels=LABELS,
+        needed={},
+        environ={},
+    )
+    mounts = {each["Target"]: each.get("Source") for each in found["HostConfig"]["Mounts"]}
+    assert mounts["/overhead/work"] == r"C:\Users\me\work"
+    assert mounts["/overhead/agent.pyz"] == r"C:\Users\me\agent.pyz"
+    assert mounts["/data"] == r"D:\data"

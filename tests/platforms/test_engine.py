@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,6 +14,8 @@ from harness.platforms import engine
 from tests.platforms.fake_engine import fake_engine
 
 GOOD = {"ApiVersion": "1.41", "Os": "linux", "Version": "20.10.24"}
+ON_WSL = {**GOOD, "KernelVersion": "6.6.87.2-microsoft-standard-WSL2"}
+DESKTOP = {**ON_WSL, "Platform": {"Name": "Docker Desktop 4.55.0 (213807)"}}
 
 
 def test_an_engine_that_answers_can_be_used(tmp_path: Path) -> None:
@@ -39,6 +42,23 @@ def test_windows_containers_are_told_apart(tmp_path: Path) -> None:
         found = engine.availability(address)
     assert not found.runnable
     assert "Linux containers" in found.reason
+
+
+def test_windows_takes_docker_desktops_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
+    with fake_engine(tmp_path, DESKTOP) as address:
+        assert engine.availability(address).runnable
+
+
+def test_windows_cannot_mount_folders_in_an_engine_of_a_distribution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
+    with fake_engine(tmp_path, ON_WSL) as address:
+        found = engine.availability(address)
+    assert not found.runnable
+    assert "only Docker Desktop's" in found.reason
+    assert "nox -s matrix` in the distribution" in found.reason
 
 
 def test_a_silent_engine_costs_less_than_a_second(tmp_path: Path) -> None:
@@ -70,11 +90,16 @@ def test_the_answer_is_kept_for_the_process(tmp_path: Path) -> None:
     assert engine.availability(address) is first
 
 
-@pytest.mark.parametrize("address", ["tcp://192.0.2.1:2375", "ssh://user@lab"])
+@pytest.mark.parametrize("address", ["tcp://192.0.2.1:2375", "ssh://user@lab", "npipe:////lab/pipe/docker_engine"])
 def test_an_engine_on_another_host_is_not_asked(address: str) -> None:
     found = engine.availability(address)
     assert not found.runnable
     assert "another host" in found.reason
+
+
+@pytest.mark.parametrize("pipe", ["npipe:////./pipe/dockerDesktopLinuxEngine", r"npipe://\\.\pipe\docker_engine"])
+def test_a_named_pipe_of_this_host_is_asked(pipe: str) -> None:
+    assert engine.elsewhere(pipe) == ""
 
 
 def test_an_address_that_is_none() -> None:

@@ -56,6 +56,14 @@ def refusal(paths: Sequence[Path], out: Path, *, same: bool = False) -> str:
     return text
 
 
+def security(status: str | None) -> dict[str, Any]:
+    return {"windows.virtualization_based_security": status}
+
+
+def models(*names: str) -> dict[str, Any]:
+    return {"gpu.devices": [{"driver_model": name} for name in names]}
+
+
 @pytest.mark.parametrize("name", ["merged", "merged.zip"])
 def test_every_invocation_is_there_once_with_its_log(three: list[Path], tmp_path: Path, name: str) -> None:
     found = read(merge(three, tmp_path / "out" / name))
@@ -148,6 +156,30 @@ def test_a_name_that_is_taken_is_not_given_twice(tmp_path: Path) -> None:
     taken = Boot(number=1, costs={"native": 1.0, "native-windows": 1.5})
     paths = [write_boot(tmp_path / boot.id, boot) for boot in (taken, windows(2))]
     assert read(merge(paths, tmp_path / "merged")).manifest.boots[1].names == {"native": "native-windows-2"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        (security("off"), security("running"), ("native-windows", "native-windows-vbs")),
+        (models("TCC"), models("WDDM"), ("native-windows-tcc", "native-windows")),
+        (models("MCDM"), models("TCC", "WDDM"), ("native-windows-mcdm", "native-windows-tcc-wddm")),
+        (security("running") | models("WDDM"), models("TCC"), ("native-windows-vbs", "native-windows-tcc")),
+        (security("running"), security("running"), ("native-windows", "native-windows")),
+        (security(None), security("off"), ("native-windows", "native-windows")),
+        (models("WDDM"), {"gpu.devices": None}, ("native-windows", "native-windows")),
+    ],
+)
+def test_boots_of_windows_set_up_otherwise_are_other_platforms(
+    one: dict[str, Any], other: dict[str, Any], names: tuple[str, str], tmp_path: Path
+) -> None:
+    drawn = (linux(1), windows(2, host=one), windows(3, host=other))
+    paths = [write_boot(tmp_path / boot.id, boot) for boot in drawn]
+    found = read(merge(paths, tmp_path / "merged")).manifest
+    assert [boot.named("native") for boot in found.boots] == ["native", *names]
+    assert set(names) <= found.platforms.keys()
+    renamed = {boot.named("wsl") for boot in found.boots[1:]}
+    assert len(renamed) == len(set(names)), "what runs beside native in such a boot is another platform as well"
 
 
 def test_wsl_from_inside_is_not_the_bare_linux(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """Checks the project on Windows, as far as Wine goes: `python -m tests.windows [3.10|3.13] [pytest's arguments]`.
 
 Builds the native helper and the simulated driver for Windows, fetches real CPythons for Windows, and runs there the
-agent's tests on the oldest, and the tests of the controller that starts and ends processes on the newest. Then it runs
-the smoke profile, whose bundle must say that it comes from a stand-in, and merges boots of Linux and Windows into one
-report. With a version it is that Python's tests alone, with arguments what they say (on 3.10, if no version is given).
-Exit status 0 only if all passed; a skip that is not foreseen is a failure. Needs root, the Debian packages wine and
-wine64, and the Python package ziglang.
+agent's tests on the oldest, and the tests of the controller that starts and ends processes on the newest. Then it packs
+the agent, which must be Linux's to the byte, runs the smoke profile, whose bundle must say that it comes from a
+stand-in, and merges boots of Linux and Windows into one report. With a version it is that Python's tests alone, with
+arguments what they say (on 3.10, if no version is given). Exit status 0 only if all passed; a skip that is not foreseen
+is a failure. Needs root, the Debian packages wine and wine64, and the Python package ziglang.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from harness import native
 from harness.cache import cache_dir
 from tests.simulated.build import windows_libraries
-from tests.windows import boots, smoke, wine
+from tests.windows import agent, boots, smoke, wine
 from tests.windows.interpreter import RELEASES, interpreter
 from tests.windows.suite import AGENT, CONTROLLER, ROOT, Suite, say
 
@@ -66,7 +66,7 @@ def checked(
         step(f"tests on Python {version}")
         if suite.run(tests[version], folder / f"{version}.log"):
             yield f"tests on Python {version} failed"
-    for name, check in (("smoke", smoke.check), ("boots", boots.check)) if whole else ():
+    for name, check in (("agent", agent.check), ("smoke", smoke.check), ("boots", boots.check)) if whole else ():
         step(name)
         (folder / name).mkdir()
         yield from (f"{name}: {problem}" for problem in check(suites[0], folder / name))

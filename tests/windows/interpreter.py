@@ -21,8 +21,8 @@ from pathlib import Path
 SECONDS = 600
 # What the tests import, and what pip's markers would leave out, since they are evaluated for the system that runs pip.
 PURE = (
-    "colorama", "exceptiongroup", "hypothesis", "nvidia-ml-py", "pip", "platformdirs", "pytest", "pytest-timeout",
-    "tomli", "typing_extensions",
+    "colorama", "exceptiongroup", "hypothesis", "nvidia-ml-py==13.615.71", "pip", "platformdirs", "pytest",
+    "pytest-timeout", "tomli", "typing_extensions",
 )  # fmt: skip
 
 

@@ -48,6 +48,8 @@ def inspect(files: Files, locations: Sequence[Location]) -> dict[str, Fact]:
 
 def _location(files: Files, location: Location) -> dict[str, Fact]:
     path = location.path
+    if sys.platform == "win32" and files.of_this_machine:
+        return _on_windows(path)
     queue = block.inspect(files, lambda: _number(_mount_of(files, path)))
     return {
         "filesystem": fact(MOUNTS, lambda: _mount_of(files, path).filesystem),
@@ -58,6 +60,19 @@ def _location(files: Files, location: Location) -> dict[str, Fact]:
         "block_bytes": fact("statvfs", lambda: _space(path).f_bsize),
         "free_inodes": fact("statvfs", lambda: _space(path).f_favail),
         **queue,
+    }
+
+
+def _on_windows(path: str) -> dict[str, Fact]:
+    if sys.platform != "win32":
+        raise NotImplementedError
+    from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+    return {
+        "filesystem": fact("GetVolumeInformationW", lambda: win32.filesystem(path)),
+        "drive": fact("GetDriveTypeW", lambda: win32.drive(path)),
+        "total_bytes": fact("GetDiskFreeSpaceExW", lambda: shutil.disk_usage(path).total),
+        "free_bytes": fact("GetDiskFreeSpaceExW", lambda: shutil.disk_usage(path).free),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,6 +16,8 @@ from harness.agent.inspection.facts import Fact, fact, why
 
 SHELL = "PowerShell"
 SECONDS = 30.0  # PowerShell's start and Defender's answer take seconds on a cold system
+# How it fails as a whole: what every fact's error then says, and what tells `doctor` from a question not answered.
+NOT_STARTED, NO_ANSWER, NOTHING = f"{SHELL} can't be started", f"{SHELL} did not answer", f"{SHELL}'s answer is no JSON"
 GRAPHICS = r"SYSTEM\CurrentControlSet\Control\GraphicsDrivers"
 FILE_SYSTEM = r"SYSTEM\CurrentControlSet\Control\FileSystem"
 POWER = r"SYSTEM\CurrentControlSet\Control\Power\User\PowerSchemes"
@@ -111,7 +113,7 @@ def parsed(text: str) -> Answer:
     try:
         answer = json.loads(text.lstrip("\ufeff"))
     except ValueError as error:
-        msg = "PowerShell's answer is no JSON" if text.strip() else "PowerShell answered nothing"
+        msg = NOTHING + ("" if text.strip() else ", it said nothing")
         raise ValueError(msg) from error
     if not isinstance(answer, dict):
         msg = "PowerShell's answer is no object"
@@ -186,21 +188,24 @@ def _registry(key: str, name: str) -> object:
         return winreg.QueryValueEx(opened, name)[0]  # type: ignore[attr-defined,unused-ignore]
 
 
-def _powershell() -> str:
-    """Ask Windows PowerShell. Raises OSError if it is not there, takes too long or fails."""
+def _powershell(program: Sequence[str] = ("powershell.exe",), seconds: float = SECONDS) -> str:
+    """Ask Windows PowerShell. Raises OSError if it can't be started or takes too long."""
     try:
         answer = subprocess.run(
-            ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", SCRIPT],
+            [*program, "-NoProfile", "-NonInteractive", "-Command", SCRIPT],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        msg = f"PowerShell did not answer within {SECONDS:.0f} s"
+        msg = f"{NO_ANSWER} within {seconds:g} s"
         raise TimeoutError(msg) from error
+    except OSError as error:  # not there, or forbidden
+        msg = f"{NOT_STARTED}: {error.strerror or error}"
+        raise OSError(msg) from error
     return answer.stdout
 
 
