@@ -15,6 +15,7 @@ from harness.agent.privacy import without_person
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported, find
 from harness.agent.telemetry.marks import warnings
 from harness.agent.telemetry.recorder import Recorder
+from harness.agent.telemetry.timed import gpu_metrics
 
 SAMPLED_SECONDS = 2.0  # tasks that are declared to last this long are sampled; the start would cost shorter ones more
 OOM_CLASSES = frozenset({"OutOfMemoryError", "ResourceExhaustedError"})  # of torch and of TensorFlow
@@ -44,7 +45,7 @@ def execute(spec: CellSpec, progress: Progress) -> CellResult:
         software = versions.collect()
         recorder.begin()
         outcome = task.run(context)
-        return _checked(spec, outcome, recorder.end(), software)
+        return _checked(spec, outcome, recorder.end(outcome.timed), software)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the cell's boundary: a failure is a result
         status, reason = _verdict(error)
         record = recorder.end()
@@ -114,7 +115,7 @@ def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, Any], softwa
         spec,
         outcome.status,
         without_person(one_line(outcome.reason)),
-        metrics=outcome.metrics,
+        metrics=(*outcome.metrics, *gpu_metrics(record, outcome.timed)),
         telemetry=record,
         versions={**software, **{name: str(value) for name, value in outcome.versions.items()}},
         warnings=tuple(

@@ -37,6 +37,16 @@ def _no_conflict(_params: Mapping[str, Scalar]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """The timed part of a workload, by `time.perf_counter`, and how many items (`image`) its own device got done."""
+
+    begin: float
+    end: float
+    item: str
+    done: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a task measured. `limited` carries a reason that gives the limit."""
 
@@ -45,6 +55,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     status: Status = "ok"
     reason: str = ""
+    timed: Span | None = None  # of a workload: what the telemetry is summed up over
 
 
 @dataclass(frozen=True, kw_only=True)

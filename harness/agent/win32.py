@@ -38,6 +38,7 @@ if sys.platform == "win32":
     kernel32.GetNumaNodeProcessorMaskEx.argtypes = (ctypes.c_ushort, ctypes.c_void_p)
     kernel32.GetSystemTimes.argtypes = (ctypes.c_void_p,) * 3
     kernel32.GlobalMemoryStatusEx.argtypes = (ctypes.c_void_p,)
+    kernel32.K32GetProcessMemoryInfo.argtypes = (wintypes.HANDLE, ctypes.c_void_p, wintypes.DWORD)
     kernel32.GetLogicalProcessorInformation.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
     kernel32.GetVolumePathNameW.argtypes = (wintypes.LPCWSTR, wintypes.LPWSTR, wintypes.DWORD)
     kernel32.GetVolumeInformationW.argtypes = (
@@ -82,6 +83,16 @@ if sys.platform == "win32":
             ("relation", ctypes.c_uint32),
             ("cache", _CacheDescriptor),
             ("rest", ctypes.c_uint64),
+        )
+
+    class _MemoryCounters(ctypes.Structure):
+        """PROCESS_MEMORY_COUNTERS."""
+
+        _fields_ = (
+            ("length", ctypes.c_uint32),
+            ("page_faults", ctypes.c_uint32),
+            ("peak_working_set", ctypes.c_size_t),
+            *((f"other_{number}", ctypes.c_size_t) for number in range(7)),
         )
 
     @dataclass(frozen=True, kw_only=True)
@@ -180,6 +191,13 @@ if sys.platform == "win32":
         if created is None:
             raise ProcessLookupError(os.getpid())
         return time.time() - (created * TICK - FILETIME_EPOCH)
+
+    def peak_working_set() -> int:
+        """Return the most bytes of memory that this process has held."""
+        counters = _MemoryCounters(length=ctypes.sizeof(_MemoryCounters))
+        process = kernel32.GetCurrentProcess()
+        _check(kernel32.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.length))
+        return int(counters.peak_working_set)
 
     def _check(succeeded: int) -> None:
         if not succeeded:

@@ -87,6 +87,7 @@ def distributions(table: pd.DataFrame) -> tuple[Distribution, ...]:
                 samples=int(group["samples"].sum()),
                 warmup=tuple(map(int, group["warmup"])),
                 unsteady=tuple(map(int, group.loc[~group["steady"], "block"])),
+                unchecked=tuple(map(int, group.loc[group["unchecked"], "block"])),
             )
         )
     return tuple(found)

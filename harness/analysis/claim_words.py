@@ -40,16 +40,15 @@ def rule(statement: Statement) -> str:
 def _bears(statement: Statement) -> str:
     parts = "; ".join(_measured_by(part) for part in statement.parts)
     return (
-        f"What bears on it, by part: {parts}. Of each task its one primary metric counts, against native Linux, where "
-        "the two sides compare and nothing is a stand-in."
+        f"What bears on it, by part: {parts}. Of each task its one primary metric counts where no other is named, "
+        "against native Linux, where the two sides compare and nothing is a stand-in."
     )
 
 
 def _measured_by(part: Part) -> str:
-    if part.unmeasurable:
-        return f"{part.name}: nothing ({part.unmeasurable})"
     where = "; on a GPU" if part.cuda else ""
-    return f"{part.name}: {', '.join(part.tasks)} ({_kinds(part)}{where})"
+    what = f"{part.metric} of " if part.metric else ""
+    return f"{part.name}: {what}{', '.join(part.tasks)} ({_kinds(part)}{where})"
 
 
 def _slower() -> str:
@@ -97,13 +96,8 @@ def no_native_linux(baseline: str) -> Hindrance:
 
 def no_task(part: Part) -> Hindrance:
     """No task of the part has a comparison."""
-    tasks = " or ".join(part.tasks)
+    tasks = (f"{part.metric} of " if part.metric else "") + " or ".join(part.tasks)
     return Hindrance(reason=f"no {tasks} was measured on both sides", remedy=f"a run of {tasks} on both sides")
-
-
-def nothing_measures(part: Part) -> Hindrance:
-    """There is no task for the part."""
-    return Hindrance(reason=part.unmeasurable, remedy="")
 
 
 def no_gpu() -> Hindrance:

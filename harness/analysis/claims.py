@@ -1,7 +1,8 @@
 """The claims on trial: which comparisons bear on each, and what they say together.
 
-Of each task the one metric that speaks for it (`harness.analysis.primary`, fixed before anything is measured) bears on
-a claim, where the two sides compare and nothing is a stand-in. `claim_words.rule` says in words what this module does.
+Of each task the one metric that speaks for it (`harness.analysis.primary`, fixed before anything is measured), or the
+one that the part names, bears on a claim, where the two sides compare and nothing is a stand-in. `claim_words.rule`
+says in words what this module does.
 
 Many comparisons bear on a claim, so one that is slower by chance must not support it: a comparison speaks for a claim
 only when it is slower after Holm's correction over the whole matrix (`p_holm`). Refuting needs no correction: it takes
@@ -52,7 +53,11 @@ def claims(manifest: Manifest, comparisons: Sequence[Comparison]) -> tuple[Claim
         level=interval_level(manifest),
         looks=looks(manifest),
     )
-    speaking = list(_primary(comparisons))
+    primary = list(_primary(comparisons))
+
+    def speaking(part: Part) -> Sequence[Numbered]:
+        return list(enumerate(comparisons)) if part.metric else primary
+
     return tuple(_claim(statement, speaking, court) for statement in STATEMENTS)
 
 
@@ -98,8 +103,8 @@ def _together(each: Comparison, count: int, court: Court) -> Interval:
     return widened(low, high, level=court.level, to=to, freedom=each.freedom)
 
 
-def _claim(statement: Statement, speaking: Sequence[Numbered], court: Court) -> Claim:
-    sifted = [_sifted(part, speaking, court) for part in statement.parts]
+def _claim(statement: Statement, speaking: Callable[[Part], Sequence[Numbered]], court: Court) -> Claim:
+    sifted = [_sifted(part, speaking(part), court) for part in statement.parts]
     bearing = [each for chosen, _ in sifted for each in chosen]
     parts = [
         _part(part, chosen, hindrance, statement.factor, len(bearing), court)
@@ -169,8 +174,6 @@ def _described(one: Numbered) -> tuple[str, Mapping[str, object]]:
 
 def _sifted(part: Part, speaking: Sequence[Numbered], court: Court) -> tuple[list[Numbered], words.Hindrance]:
     """Return what bears on a part; where nothing does, the sieve that kept the last of it back, in words."""
-    if part.unmeasurable:
-        return [], words.nothing_measures(part)
     if GENERAL in court.stand_ins:
         return [], words.only_stand_ins(court.stand_ins[GENERAL])
     left = list(speaking)
@@ -194,10 +197,10 @@ def _sieves(
     yield lambda each: kinds.get(each.platform) in part.kinds, lambda _: words.no_platform(part)
     yield lambda each: not stand_in(each), lambda left: words.only_stand_ins(stand_in(left[0]))
     yield lambda each: kinds.get(each.baseline) == "linux", lambda left: words.no_native_linux(left[0].baseline)
-    yield lambda each: _of_task(each, part.tasks), lambda _: words.no_task(part)
+    yield lambda each: _of_task(each, part) and part.metric in ("", each.metric), lambda _: words.no_task(part)
     yield lambda each: not part.cuda or each.device.startswith("cuda"), lambda _: words.no_gpu()
     yield lambda each: each.comparable, words.not_comparable
 
 
-def _of_task(each: Comparison, tasks: Sequence[str]) -> bool:
-    return any(fnmatchcase(each.task.partition("[")[0], glob) for glob in tasks)
+def _of_task(each: Comparison, part: Part) -> bool:
+    return any(fnmatchcase(each.task.partition("[")[0], glob) for glob in part.tasks)

@@ -38,7 +38,7 @@ relative, 0.02 = 2%; `slowdown` and the values are estimates, `ci95` their inter
      "regressions": [17],
      "distributions": [{"task": …, "metric": …, "dims": {…}, "unit": "s", "stack": …, "device": "cpu",
                         "platform": "native@2", "blocks": [1, 2], "medians": [0.0101, 0.0102], "samples": 80,
-                        "warmup": [5, 12], "unsteady": []}],
+                        "warmup": [5, 12], "unsteady": [], "unchecked": []}],
      "unmatched": [{"platform": "docker", "baseline": "native", "task": "memory.bandwidth",
                     "metric": "triad_bandwidth", "stack": "driver", "device": "cpu", "quantities": 1,
                     "platform_only": {}, "baseline_only": {"threads": [8]}, "reason": "threads 8 on native alone"}],
@@ -139,6 +139,7 @@ class DistributionRecord(TypedDict):
     samples: int  # behind the medians: warm-up is left out
     warmup: list[int]  # samples of each block that are left out, as the task says or as the steps tell
     unsteady: list[int]  # blocks whose steps reached no steady state: they are used all the same
+    unchecked: list[int]  # blocks with too few steps to tell whether they are steady
 
 
 class UnmatchedRecord(TypedDict):

@@ -23,7 +23,7 @@ Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 SERIES_COLUMNS = ("run", "boot", "platform", "stack", "device", "task", "metric", "unit", "better", "dims", "block")
-SAMPLE_COLUMNS = ("series", *SERIES_COLUMNS, "index", "value", "warmup", "steady")
+SAMPLE_COLUMNS = ("series", *SERIES_COLUMNS, "index", "value", "warmup", "steady", "unchecked")
 
 
 def dims_text(dims: Mapping[str, Any]) -> str:
@@ -42,7 +42,8 @@ def frame(bundles: Iterable[Bundle]) -> pd.DataFrame:
 
     `platform` is the arm's name (`native@2`), `dims` the text of `dims_text`, `index` counts from 0 in the order
     measured, `warmup` says whether the sample is warm-up, as the task says or as `harness.analysis.warmup` finds,
-    `steady` whether its series reached a steady state, `series` numbers the (invocation, metric) pairs.
+    `steady` whether its series reached a steady state, `unchecked` whether it has too few steps to tell, `series`
+    numbers the (invocation, metric) pairs.
     """
     return _framed(_placed(bundles))
 
@@ -56,7 +57,7 @@ def medians(samples: pd.DataFrame) -> pd.DataFrame:
     """Return one row a series that has samples beyond warm-up.
 
     It holds `SERIES_COLUMNS`, the `median` of those samples and their number `samples`, how many are left out as
-    `warmup`, and whether the series is `steady`.
+    `warmup`, and whether the series is `steady` or `unchecked`.
 
     The invocation is the unit of replication, so this is the only place where samples are summed up.
     """
@@ -65,7 +66,7 @@ def medians(samples: pd.DataFrame) -> pd.DataFrame:
     summary = pd.DataFrame(
         {"median": grouped["value"].median(), "samples": grouped.size(), "warmup": grouped["index"].min()}
     )
-    heads = samples.drop_duplicates("series").set_index("series")[[*SERIES_COLUMNS, "steady"]]
+    heads = samples.drop_duplicates("series").set_index("series")[[*SERIES_COLUMNS, "steady", "unchecked"]]
     return heads.join(summary, how="inner").reset_index(drop=True)
 
 
@@ -104,6 +105,7 @@ def _expanded(heads: pd.DataFrame, metrics: list[Metric]) -> pd.DataFrame:
     starts = np.cumsum(lengths) - lengths
     values = _values(metrics)
     warmups, steady = _settled(metrics, values, starts)
+    unchecked = np.array([_is_unchecked(metric) for metric in metrics], dtype=bool)
     series = np.repeat(np.arange(len(metrics)), lengths)
     index = np.arange(len(series)) - starts[series]
     columns: dict[str, Any] = {"series": series}
@@ -114,12 +116,18 @@ def _expanded(heads: pd.DataFrame, metrics: list[Metric]) -> pd.DataFrame:
     columns["value"] = values
     columns["warmup"] = index < warmups[series]
     columns["steady"] = steady[series]
+    columns["unchecked"] = unchecked[series]
     return pd.DataFrame(columns)
 
 
 def _values(metrics: list[Metric]) -> Values:
     arrays = [np.asarray(metric.samples, dtype=np.float64) for metric in metrics]
     return np.concatenate(arrays) if arrays else np.empty(0)
+
+
+def _is_unchecked(metric: Metric) -> bool:
+    """Whether a workload's steps are too few for the search for their steady state."""
+    return metric.name in warmup.METRICS and len(metric.samples) - metric.warmup < warmup.LEAST_STEPS
 
 
 def _settled(metrics: list[Metric], values: Values, starts: Counts) -> tuple[Counts, NDArray[np.bool_]]:

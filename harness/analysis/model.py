@@ -164,6 +164,7 @@ class Distribution:
     samples: int  # behind the medians: warm-up is left out
     warmup: tuple[int, ...] = ()  # samples left out of each block's median, as the task says or as the steps tell
     unsteady: tuple[int, ...] = ()  # blocks whose steps reached no steady state: shown, and not left out
+    unchecked: tuple[int, ...] = ()  # blocks with too few steps to tell whether they are steady
 
 
 CauseName = Literal[

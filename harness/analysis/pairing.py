@@ -12,6 +12,7 @@ import pandas as pd
 
 from harness.agent.messages import Better
 from harness.agent.step_counts import NAMES, PREFIX
+from harness.agent.uncompared import UNCOMPARED
 from harness.analysis.estimate import Values, geometric_mean
 from harness.analysis.frame import dims_of, dims_text
 from harness.matrix.cells import SECOND_ARM
@@ -61,7 +62,8 @@ class Pair:
 def arms(medians: pd.DataFrame) -> Arms:
     """Arrange medians above 0 by arm, quantity and block; others have no place on a ratio scale.
 
-    What a step consists of is left out, and so is what traced it: `harness.analysis.attribution` uses it.
+    What a step consists of is left out, and so is what traced it: `harness.analysis.attribution` uses it. Metrics that
+    are no cost (`harness.agent.uncompared`) are left out, too.
     """
     table: dict[str, dict[Quantity, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     usable = medians[_usable(medians) & ~_counted(medians)]
@@ -156,4 +158,4 @@ def _usable(medians: pd.DataFrame) -> pd.Series[bool]:
 
 def _counted(medians: pd.DataFrame) -> pd.Series[bool]:
     names, tasks = medians["metric"].astype(str), medians["task"].astype(str)
-    return names.isin(NAMES) | tasks.str.startswith(PREFIX)
+    return names.isin(NAMES | UNCOMPARED) | tasks.str.startswith(PREFIX)

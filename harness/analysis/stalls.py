@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from harness.agent.datasets.images import TRAINING_PARAMS
 from harness.agent.messages import CellResult
 from harness.analysis.boots import boots
 from harness.analysis.compare import interval_level
@@ -23,7 +24,7 @@ from harness.matrix.cells import SECOND_ARM
 from harness.results.bundle import Bundle
 
 MADE, GIVEN = "real_data", "data_dir"  # parameters: the cell makes a data set, or this folder holds one
-OF_LOADING = frozenset({MADE, GIVEN, "workers"})  # in which the two may differ
+OF_LOADING = frozenset({MADE, GIVEN, "workers", *TRAINING_PARAMS})  # in which the two may differ
 
 
 class Measured(NamedTuple):

@@ -41,7 +41,8 @@ class TelemetryRecord(TypedDict):
 
     `columns` has one value a time, null where there was none: `gpu.utilization_percent`, `gpu.sm_clock_hz`,
     `gpu.power_watts`, `gpu.temperature_celsius`, `cpu_frequency_hz`, and as processors kept busy or waiting (1 = one of
-    them all the time) `cpu_busy` and `io_pressure`. `medians` are those of each invocation in block order.
+    them all the time) `cpu_busy` and `io_pressure`. `medians` are those of each invocation's timed steps, in block
+    order.
     """
 
     task: str
@@ -83,8 +84,9 @@ def _record(key: Key, results: Sequence[CellResult]) -> TelemetryRecord:
     task, stack, device, platform = key
     columns: defaultdict[str, list[float]] = defaultdict(list)
     for result in results[:MOST_MEDIANS]:
+        timed = _timed(result.telemetry)
         for name, column in _columns(result.telemetry["samples"]).items():
-            if known := [value for value in column if value is not None]:
+            if known := [value for value, inside in zip(column, timed, strict=True) if inside and value is not None]:
                 columns[name].append(float(median(known)))
     shown = results[-1].telemetry["samples"]
     chosen = _spaced(len(shown["times"]))
@@ -98,6 +100,15 @@ def _record(key: Key, results: Sequence[CellResult]) -> TelemetryRecord:
         "columns": {name: [column[index] for index in chosen] for name, column in _columns(shown).items()},
         "medians": dict(columns),
     }
+
+
+def _timed(record: Mapping[str, Any]) -> list[bool]:
+    """Which samples lie within the timed steps; all of them where a bundle doesn't tell, or where none do."""
+    times = record["samples"]["times"]
+    span = record.get("timed")
+    bounds = [bound for bound in span if bound is not None] if _is_column(span) else []
+    inside = [min(bounds) <= time <= max(bounds) for time in times] if bounds else []
+    return inside if any(inside) else [True] * len(times)
 
 
 def _columns(samples: Mapping[str, Any]) -> dict[str, list[float | None]]:

@@ -34,7 +34,8 @@ Counts = NDArray[np.int64]
 def settled_after(steps: Array) -> tuple[Counts, NDArray[np.bool_]]:
     """Return for each invocation how many of its first steps are warm-up, and whether it reached a steady state.
 
-    `steps` has a row an invocation. Too few steps, or values that are not above 0, are taken as they are.
+    `steps` has a row an invocation. Too few steps (fewer than LEAST_STEPS: nothing is checked), or values that are not
+    above 0, are taken as they are.
     """
     rows, count = steps.shape
     dropped, steady = np.zeros(rows, dtype=np.int64), np.ones(rows, dtype=bool)

@@ -75,7 +75,15 @@ def _spread(record: DistributionRecord) -> tuple[Quantity | str, ...]:
     unit = clean(record["unit"], 20)
     medians = record["medians"]
     values = (Quantity(value, unit) for value in (median_low(medians), min(medians), max(medians)))
-    return (*values, _range(record["warmup"]), ", ".join(f"block {number}" for number in record["unsteady"][:6]) or "–")
+    return (*values, _range(record["warmup"]), _steadiness(record))
+
+
+def _steadiness(record: DistributionRecord) -> str:
+    """`block 3, block 5`, the blocks that reached no steady state, or that there were too few steps to tell."""
+    blocks = ", ".join(f"block {number}" for number in record["unsteady"][:6])
+    if len(record["unchecked"]) == len(record["blocks"]):
+        return "not checked: too few steps"
+    return blocks or "–"
 
 
 def _range(warmup: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from harness.analysis.document import DistributionRecord, Document
 from harness.analysis.primary import STEP
+from harness.analysis.warmup import LEAST_STEPS
 from harness.report.charts_strip import Arm, strip
 from harness.report.palette import hue
 from harness.report.parts import Panel, Picture
@@ -20,7 +21,7 @@ GPU_PROBES = {"driver.launch": "launch_slope_seconds", "driver.sync": "round_tri
 CPU = "cpu"
 _DOTS = (
     "Each dot is one fresh process, blocks from top to bottom, so that a drift shows as a slope; the stroke is their "
-    "geometric mean. A hollow dot never reached a steady state."
+    f"geometric mean. A hollow dot never reached a steady state; fewer than {LEAST_STEPS} steps are not checked."
 )
 
 

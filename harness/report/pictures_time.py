@@ -56,8 +56,8 @@ def utilization(document: Document) -> Picture:
     return picture(
         "utilization",
         "Utilization: how busy the hardware was kept",
-        "Each dot is the median over one process, of the GPU's own counter (share of the time in which a kernel ran) "
-        "or, without a GPU, of how many processors were busy.",
+        "Each dot is the median over the timed steps of one process, of the GPU's own counter (share of the time in "
+        "which a kernel ran) or, without a GPU, of how many processors were busy.",
         otherwise=f"{run_task('*cnn*')}: telemetry is recorded with every workload that lasts",
         panels=[_busy_panel(n, task, group, platforms) for n, (task, group) in enumerate(groups.items())],
         legend=keys((record["platform"] for record in found), platforms),

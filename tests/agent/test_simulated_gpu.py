@@ -77,6 +77,29 @@ def test_planted_values_are_in_the_columns(monkeypatch: pytest.MonkeyPatch) -> N
         assert samples["summary"][f"gpu{number}.power_watts"] == {"min": 91.5, "median": 91.5, "max": 91.5}
 
 
+@pytest.mark.usefixtures("fake_probes")
+def test_what_the_gpu_did_in_the_timed_steps_is_measured(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half busy at 100 W for half a second, in which ten images were done: 5 J each; the start does not count."""
+    plant(monkeypatch, SimulatedDriver(power_mw=100_000, utilization=50))
+    result = execute(make_spec("fake.steps", device="cuda:0"), lambda *_: None)
+    metrics = {metric.name: metric for metric in result.metrics}
+    begin, end = result.telemetry["timed"]
+    assert 0.29 < begin < end
+    assert metrics["gpu_utilization"].samples[0] == pytest.approx(0.5)
+    assert metrics["gpu_utilization"].better == "higher"
+    assert metrics["energy_per_image"].samples[0] == pytest.approx(100 * (end - begin) / 10)
+    assert metrics["energy_per_image"].unit == "J"
+
+
+@pytest.mark.usefixtures("fake_probes")
+def test_without_these_samples_there_are_no_such_metrics(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    unsupported = ("nvmlDeviceGetUtilizationRates", "nvmlDeviceGetPowerUsage")
+    plant(monkeypatch, SimulatedDriver(not_supported=unsupported))
+    for device in ("cuda:0", "cpu"):
+        result = execute(make_spec("fake.steps", device=device), lambda *_: None)
+        assert [metric.name for metric in result.metrics] == ["fake_seconds"]
+
+
 GPU_COLUMNS = (
     "sm_clock_hz",
     "memory_clock_hz",

@@ -317,10 +317,15 @@ def test_without_an_interval_a_slowdown_may_be_of_any_size(manifest: Manifest) -
     assert verdict_for("headline", manifest, train(2.5), unknown) == "supported"
 
 
-def test_utilization_is_said_to_be_unmeasurable(manifest: Manifest) -> None:
+def test_utilization_is_a_part_of_its_own(manifest: Manifest) -> None:
+    """The steps' comparison does not bear on it, nor the utilization on the training."""
     part = judged("headline", manifest, train(2.5)).parts[2]
     assert (part.name, part.verdict, part.comparisons) == ("GPU utilization", "not measured", ())
-    assert part.reason.startswith("telemetry samples it")
+    assert part.reason == "no gpu_utilization of tf_cnn.* was measured on both sides"
+    busy = replace(train(3.0), metric="gpu_utilization", unit="ratio", ci95=(2.8, 3.2))
+    training, _, utilization = judged("headline", manifest, train(1.1), busy).parts
+    assert (training.comparisons, training.verdict) == ((0,), "refuted")
+    assert (utilization.comparisons, utilization.verdict) == ((1,), "supported")
 
 
 def test_the_interval_of_the_largest_covers_and_the_largests_own_does_not() -> None:

@@ -111,6 +111,14 @@ def test_the_clock_is_not_compared(bundle: Bundle) -> None:
     assert "clock_seconds" not in {comparison.metric for comparison in compare(bundle)}
 
 
+def test_what_is_no_cost_is_not_compared(bundle: Bundle) -> None:
+    losses = Metric(name="loss", unit="nat", better="lower", samples=(9.7,) * 5)
+    found = replace(
+        bundle, invocations=tuple(replace(each, metrics=(*each.metrics, losses)) for each in bundle.invocations)
+    )
+    assert [each.metric for each in compare(found)] == [each.metric for each in compare(bundle)]
+
+
 def test_only_blocks_that_both_have_count(bundle: Bundle) -> None:
     def lossy(result: CellResult) -> CellResult | None:
         lost = (result.platform, result.block) in {("docker", 1), ("native", 2)}

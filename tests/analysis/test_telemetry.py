@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,16 @@ def test_levels_are_kept_and_counters_become_rates() -> None:
     assert record["columns"]["cpu_busy"][0] is None
     assert record["columns"]["cpu_busy"][1:] == pytest.approx([1.5] * 3)
     assert record["medians"]["gpu.utilization_percent"] == [90.0]
+
+
+@pytest.mark.parametrize(
+    ("timed", "expected"), [([0.1, 0.2], 91.0), (None, 50.5), ([7.0, 8.0], 50.5), ([None], 50.5), ("x", 50.5)]
+)
+def test_the_typical_value_is_that_of_the_timed_steps(timed: Any, expected: float) -> None:  # noqa: ANN401 - any JSON
+    found = result(sampled({"gpu0.utilization_percent": [0, 90, 92, 11]}))
+    (record,) = telemetry([replace(found, telemetry={**found.telemetry, "timed": timed})])
+    assert record["medians"]["gpu.utilization_percent"] == [expected]
+    assert len(record["times"]) == 4, "all of it is drawn"
 
 
 def test_the_last_process_is_shown_and_all_are_summed_up() -> None:

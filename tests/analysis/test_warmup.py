@@ -94,6 +94,14 @@ def test_an_invocation_without_a_steady_state_is_flagged_and_used(bundle: Bundle
     assert any("docker, tf_cnn.trivial: step_seconds reached no steady state in 2" in line for line in found.warnings)
 
 
+@pytest.mark.parametrize(("samples", "unchecked"), [(60, ()), (LEAST_STEPS, ()), (LEAST_STEPS - 1, (1, 2))])
+def test_too_few_steps_are_said_to_be_unchecked(tmp_path: Path, samples: int, unchecked: tuple[int, ...]) -> None:
+    bundle = read(write_bundle(tmp_path / "run", tasks=(TRAINING,), blocks=2, samples=samples))
+    found = {each.metric: each for each in analyse(bundle).distributions if each.platform == "docker"}
+    assert found["step_seconds"].unchecked == unchecked
+    assert {each.unchecked for name, each in found.items() if name != "step_seconds"} <= {()}
+
+
 def test_only_steps_of_workloads_are_searched(tmp_path: Path) -> None:
     other = replace(TRAINING, metrics=(replace(TRAINING.metrics[0], name="open_read_seconds"),))
     bundle = read(write_bundle(tmp_path / "run", tasks=(other,), blocks=1, samples=60))

@@ -104,6 +104,7 @@ def distribution(
         samples=len(medians) * 50,
         warmup=[5, *[8] * (len(medians) - 1)],
         unsteady=[],
+        unchecked=[],
     )
 
 

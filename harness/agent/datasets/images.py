@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
 from harness.agent.messages import Scalar
@@ -31,10 +32,19 @@ PARAMS: dict[str, Scalar] = {
     "shard_size": 64,  # images in a TFRecord shard
     "seed": 0,
 }
-TRAINING_SET = {"count": 256, "width": 500, "height": 375, "quality": 90, "shard_size": 64, "seed": 0}
+TRAINING_PARAMS: dict[str, Scalar] = {"images": 256, "image_width": 500, "image_height": 375, "image_quality": 90}
+"""Of a workload that trains on such a set."""
 LIMITS = {"quality": (1.0, 100.0)}
+TRAINING_LIMITS = {"image_quality": LIMITS["quality"]}
+TRAINING_SHARD = 64
 
-Encode = Callable[[Any, int], bytes]  # pixels (height, width, 3) uint8, quality → JPEG
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """Makes a JPEG of pixels (height, width, 3) of uint8 at a quality; `name` has the version: other bytes, another."""
+
+    name: str
+    encode: Callable[[Any, int], bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +57,24 @@ class ImageSet:
     quality: int
     shard_size: int
     seed: int
-    encode: Encode
+    encoder: Encoder
 
     @classmethod
-    def of(cls, context: Context, encode: Encode) -> ImageSet:
+    def of(cls, context: Context, encoder: Encoder) -> ImageSet:
         """Read the set's parameters, those of PARAMS."""
-        return cls(**{name: context.integer(name) for name in PARAMS}, encode=encode)
+        return cls(**{name: context.integer(name) for name in PARAMS}, encoder=encoder)
+
+    @classmethod
+    def to_train(cls, context: Context, encoder: Encoder) -> ImageSet:
+        """Read the parameters of a training's set, those of TRAINING_PARAMS."""
+        count, width, height, quality = map(context.integer, TRAINING_PARAMS)
+        size = {"count": count, "width": width, "height": height, "quality": quality}
+        return cls(**size, shard_size=TRAINING_SHARD, seed=0, encoder=encoder)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """What makes the set but for its encoder."""
+        return {name: int(getattr(self, name)) for name in PARAMS}
 
     @property
     def raw_bytes(self) -> int:
@@ -67,7 +89,7 @@ class ImageSet:
     @cached_property
     def jpegs(self) -> tuple[bytes, ...]:
         """Each image as JPEG."""
-        return tuple(self.encode(pixels, self.quality) for pixels in self.pixels())
+        return tuple(self.encoder.encode(pixels, self.quality) for pixels in self.pixels())
 
     def pixels(self) -> Iterator[Any]:
         """Yield each image as an array (height, width, 3) of uint8."""
@@ -85,7 +107,7 @@ class ImageSet:
             yield (patches[: self.height, : self.width] + noise).clip(0, 255).astype(numpy.uint8)
 
 
-def pillow_encoder() -> Encode:
+def pillow_encoder() -> Encoder:
     """Return Pillow's JPEG encoder, its colours at half the resolution as is usual."""
 
     def encode(pixels: Any, quality: int) -> bytes:  # noqa: ANN401 - an array
@@ -93,14 +115,14 @@ def pillow_encoder() -> Encode:
         importlib.import_module("PIL.Image").fromarray(pixels).save(buffer, "JPEG", quality=quality)
         return buffer.getvalue()
 
-    return encode
+    return Encoder(name=f"pillow {version('pillow')}", encode=encode)
 
 
-def tensorflow_encoder(tensorflow: Any) -> Encode:  # noqa: ANN401 - a module
+def tensorflow_encoder(tensorflow: Any) -> Encoder:  # noqa: ANN401 - a module
     """Return TensorFlow's JPEG encoder, which keeps colours at half the resolution, as is usual."""
 
     def encode(pixels: Any, quality: int) -> bytes:  # noqa: ANN401 - an array
         encoded: bytes = tensorflow.io.encode_jpeg(pixels, quality=quality).numpy()
         return encoded
 
-    return encode
+    return Encoder(name=f"tensorflow {tensorflow.__version__}", encode=encode)

@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from harness.agent import frameworks
 from harness.agent.datasets import images
-from harness.agent.datasets.images import Encode, ImageSet
+from harness.agent.datasets.images import Encoder, ImageSet
+from harness.agent.datasets.kept import kept
 from harness.agent.datasets.stored import DataSetError, Stored
 from harness.agent.loops import PythonLoops
 from harness.agent.messages import Metric, Scalar
@@ -49,7 +51,7 @@ class Loader(Protocol):
     versions: Mapping[str, str]
     sources: Sequence[str]
     errors: tuple[type[Exception], ...]  # what a damaged set makes it raise
-    encode: Encode
+    encoder: Encoder
 
     def ways(self, source: str, workers: Sequence[int]) -> list[Way]:
         """Return every way to load from the source with so many workers."""
@@ -74,15 +76,14 @@ class Loading:
 
     @property
     def bytes(self) -> int:
-        """What all forms of the set take."""
-        compressed = sum(map(len, self.images.jpegs)) * (len(self.loader.sources) - 1)
-        return compressed + self.images.raw_bytes * self.images.count
+        """What all forms of the set take at most: a JPEG is no larger than its pixels."""
+        return self.images.raw_bytes * self.images.count * len(self.loader.sources)
 
     def load(self, place: Place) -> list[Metric]:
-        """Write the set in each form; load it in every way, warm, and cold where its pages can be dropped."""
+        """Load the set, kept in each form, in every way: warm, and cold where its pages can be dropped."""
         metrics = []
         for source in self.loader.sources:
-            stored = self.loader.write(source, place.directory / source, self.images)
+            stored = kept(place.root, source, self.images, partial(self.loader.write, source))
             self.digests[source] = stored.sha256
             for way in self.loader.ways(source, self.workers):
                 with _blamed(stored, self.loader.errors):
@@ -150,7 +151,7 @@ def run_loader(context: Context) -> Outcome:
     loader: Loader = importlib.import_module(module).loader(context)
     loading = Loading(
         loader=loader,
-        images=ImageSet.of(context, loader.encode),
+        images=ImageSet.of(context, loader.encoder),
         workers=_counts(context.integer("workers")),
         passes=WARMUP + context.integer("rounds"),
     )

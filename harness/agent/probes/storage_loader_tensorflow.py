@@ -24,7 +24,7 @@ class TensorFlowLoader:
         self._tf: Any = importlib.import_module("tensorflow")
         self._tf.config.set_visible_devices([], "GPU")  # loading needs none of its memory
         self._batch_size = batch_size
-        self.encode = tensorflow_encoder(self._tf)
+        self.encoder = tensorflow_encoder(self._tf)
         self.errors: tuple[type[Exception], ...] = (self._tf.errors.OpError,)
         self.versions: Mapping[str, str] = {"tensorflow": str(self._tf.__version__)}
 

@@ -76,7 +76,7 @@ class TorchLoader:
         self._cuda = cuda
         if cuda and not self._torch.cuda.is_available():
             raise Unavailable("torch sees no GPU: its build is for CPU, or the driver is not visible here.")
-        self.encode = pillow_encoder()
+        self.encoder = pillow_encoder()
         self._torch.set_num_threads(1)  # as in its workers: OpenMP's waiting threads would cost CPU time
         jpeg = importlib.import_module("PIL.features").version("libjpeg_turbo") or "not turbo"
         packages = {package: version(package) for package in NEEDED.values()}

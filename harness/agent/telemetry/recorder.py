@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from harness.agent.task import Span
 from harness.agent.telemetry.marks import marks
 from harness.agent.telemetry.snapshots import change, snapshot
 
@@ -31,6 +33,7 @@ class Recorder:
         self._sampler: Sampler | None = None
         self._error = SHORT
         self._record: dict[str, Any] = {}
+        self._began = 0.0
 
     def watch(self, device: str) -> None:
         """Start the sampler; `device` is the cell's."""
@@ -49,14 +52,20 @@ class Recorder:
         self._before = snapshot()
         if self._sampler is not None:
             self._sampler.begin()
+            self._began = time.perf_counter()
 
-    def end(self) -> dict[str, Any]:
-        """Return the record; again the same when asked again."""
+    def end(self, timed: Span | None = None) -> dict[str, Any]:
+        """Return the record; again the same when asked again. `timed` is the part of the task that is compared.
+
+        The record then has it as `timed`: [begin, end] in the samples' seconds.
+        """
         if not self._record:
             # Before the sampler is waited for: its memory and switches would count as the task's.
             record = change(self._before, snapshot())
             samples = self._samples()
             self._record = {**record, "samples": samples, "marks": marks(record, samples)}
+            if timed and "times" in samples:
+                self._record["timed"] = [timed.begin - self._began, timed.end - self._began]
         return self._record
 
     def _wait(self, sampler: Sampler) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unavailable
-from harness.agent.workloads.steps import Recorder, outcome, record, throughput
+from harness.agent.workloads.steps import Items, Recorder, outcome, record
 from harness.agent.workloads.upstream import IMAGENET_CLASSES, WEIGHT_DECAY
 
 PARAMS: Mapping[str, Scalar] = {
@@ -39,19 +39,20 @@ class Imported:
 
 def run(context: Context) -> Outcome:
     """Train the twin that the task's entry names. Raises what `imported` does."""
-    ready = imported(context)
-    if ready.failure:
-        return Outcome(metrics=(), versions=ready.versions, status="failed", reason=ready.failure)
     recorder = Recorder(
         warmup=context.integer("num_warmup_batches"),
         batches=context.integer("num_batches"),
         progress=context.progress,
     )
+    ready = imported(context)
+    if ready.failure:
+        return Outcome(metrics=(), versions=ready.versions, status="failed", reason=ready.failure)
     seconds = record(recorder, Training(ready.tensorflow, ready.keras, context).timed)
-    rate = context.integer("batch_size") * recorder.batches / seconds
+    batch_size = context.integer("batch_size")
     return outcome(
         recorder,
-        per_second=throughput("images_per_second", "images/s", rate),
+        items=Items(name="image", per_step=batch_size, on_device=batch_size),
+        per_second=batch_size * recorder.batches / seconds,
         import_seconds=ready.seconds,
         versions=ready.versions,
     )

@@ -6,12 +6,13 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.agent import peak_memory as memory
 from harness.agent.messages import Metric
-from harness.agent.task import Outcome
+from harness.agent.task import Outcome, Span
 
 FEW_STEPS = 10  # timed steps below which a median says little
 
@@ -32,16 +33,32 @@ def process_seconds() -> float:
         return time.perf_counter() - _imported
 
 
+@dataclass(frozen=True, kw_only=True)
+class Items:
+    """What a workload gets done: so many items a step, `image` or `token`, of which the cell's own device does a part.
+
+    A training shared by several GPUs counts the images of all; telemetry watches one of them.
+    """
+
+    name: str
+    per_step: float
+    on_device: float
+
+
 @dataclass(kw_only=True)
 class Recorder:
-    """Collects the steps of one training, warm-up first."""
+    """Collects the steps of one training, warm-up first; made when the workload begins."""
 
     warmup: int
     batches: int
     progress: Callable[[int, int, str], None]
     seconds: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    startup_seconds: float = math.nan  # from the process's start to the end of the first step
+    begun: float = field(default_factory=process_seconds)  # when the workload began, since the process's start
+    first_step: float = math.nan  # when the first step began, likewise
+    timed: tuple[float, float] = (math.nan, math.nan)  # begin and end of the timed steps, by time.perf_counter
+    peak_memory: int | None = None  # bytes
+    others: frozenset[int] = field(default_factory=memory.children)  # processes that are not the workload's
 
     @property
     def expected(self) -> int:
@@ -50,10 +67,15 @@ class Recorder:
 
     def add(self, seconds: float, loss: float) -> None:
         """Record a step that has just ended."""
+        ended = time.perf_counter()
         if not self.seconds:
-            self.startup_seconds = process_seconds()
+            self.first_step = process_seconds() - seconds
+        begin = ended - seconds if len(self.seconds) == self.warmup else self.timed[0]
+        self.timed = begin, ended
         self.seconds.append(seconds)
         self.losses.append(loss)
+        if len(self.seconds) == self.expected:
+            self.peak_memory = memory.of_tree(but=self.others)
         self.progress(len(self.seconds), self.expected, "steps")
 
     def complaint(self) -> str:
@@ -80,33 +102,65 @@ def record(recorder: Recorder, timed: Callable[[int], tuple[float, float]]) -> f
     return time.perf_counter() - timed_from
 
 
-def throughput(name: str, unit: str, value: float) -> Metric:
-    """Return what was got done in a second over all timed steps, what lies between them included: one value."""
-    return Metric(name=name, unit=unit, better="higher", samples=(value,))
-
-
 def outcome(
     recorder: Recorder,
     *,
-    per_second: Metric,
+    items: Items,
+    per_second: float,
     import_seconds: float,
     versions: Mapping[str, str],
+    data_seconds: float = 0.0,
+    losses: bool = True,
     warnings: tuple[str, ...] = (),
     further: tuple[Metric, ...] = (),
 ) -> Outcome:
-    """Return the outcome of a training: its metrics, or status `failed` with the complaint about its steps."""
+    """Return the outcome of a training: its metrics, or status `failed` with the complaint about its steps.
+
+    `per_second` is over all timed steps, what lies between them included. `data_seconds` went into making a data set
+    and are no part of any start; `losses`: whether what the steps returned are losses, which are then kept.
+    """
     complaint = recorder.complaint()
     if complaint:
         return Outcome(metrics=(), versions=versions, warnings=warnings, status="failed", reason=complaint)
-    steps = Metric(
-        name="step_seconds", unit="s", better="lower", samples=tuple(recorder.seconds), warmup=recorder.warmup
+    begin, end = recorder.timed
+    return Outcome(
+        metrics=(
+            _steps("step_seconds", "s", recorder.seconds, recorder.warmup),
+            *further,
+            Metric(name=f"{items.name}s_per_second", unit=f"{items.name}s/s", better="higher", samples=(per_second,)),
+            *_startup(recorder, import_seconds, data_seconds),
+            *_optional("peak_memory_bytes", "B", recorder.peak_memory),
+            *([_steps("loss", "nat", recorder.losses, recorder.warmup)] if losses else []),
+        ),
+        versions=versions,
+        warnings=(*warnings, *_few(recorder)),
+        timed=Span(begin=begin, end=end, item=items.name, done=items.on_device * recorder.batches),
     )
-    single = (
-        per_second,
-        Metric(name="startup_seconds", unit="s", better="lower", samples=(recorder.startup_seconds,)),
-        Metric(name="import_seconds", unit="s", better="lower", samples=(import_seconds,)),
-    )
-    return Outcome(metrics=(steps, *further, *single), versions=versions, warnings=(*warnings, *_few(recorder)))
+
+
+def _steps(name: str, unit: str, samples: list[float], warmup: int) -> Metric:
+    return Metric(name=name, unit=unit, better="lower", samples=tuple(samples), warmup=warmup)
+
+
+def _startup(recorder: Recorder, import_seconds: float, data_seconds: float) -> Iterator[Metric]:
+    """Yield the time to the end of the first step, its parts before that step, and that of all warm-up steps."""
+    before = recorder.first_step - data_seconds
+    seconds = {
+        "startup_seconds": before + recorder.seconds[0],
+        "start_seconds": recorder.begun,
+        "import_seconds": import_seconds,
+        "build_seconds": before - recorder.begun - import_seconds,
+    }
+    if recorder.warmup:
+        seconds["warmup_seconds"] = sum(recorder.seconds[: recorder.warmup])
+    if data_seconds:
+        seconds["data_set_seconds"] = data_seconds
+    for name, value in seconds.items():
+        yield Metric(name=name, unit="s", better="lower", samples=(value,))
+
+
+def _optional(name: str, unit: str, value: float | None) -> tuple[Metric, ...]:
+    return () if value is None else (Metric(name=name, unit=unit, better="lower", samples=(value,)),)
 
 
 def _few(recorder: Recorder) -> tuple[str, ...]:

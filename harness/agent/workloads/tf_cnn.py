@@ -16,11 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harness.agent.datasets.images import TRAINING_LIMITS
 from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 from harness.agent.workloads import tf_cnn_data
-from harness.agent.workloads.steps import Recorder, outcome, throughput
+from harness.agent.workloads.steps import Items, Recorder, outcome
 from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, OnStep, checkout_commit, launch
 from harness.agent.workloads.upstream import TAME_RATE
 
@@ -41,7 +42,10 @@ PARAMS: Mapping[str, Scalar] = {
 }
 VARIABLE_UPDATES = ("parameter_server", "replicated", "independent")
 """Those of one process; the others are for several hosts, or want Horovod."""
-LIMITS = {"init_learning_rate": (0.0, math.inf)}  # whatever the task's own is: 0 gives upstream's back
+LIMITS = {
+    "init_learning_rate": (0.0, math.inf),  # whatever the task's own is: 0 gives upstream's back
+    **TRAINING_LIMITS,
+}
 OWN_DEFAULT = ("num_intra_threads", "num_inter_threads", "init_learning_rate")
 
 # On synthetic images (mean 127) the loss of these explodes at their own learning rate, most within a few steps, and a
@@ -106,6 +110,7 @@ class Trained:
     versions: Mapping[str, str]
     images_per_second: float = 0.0
     import_seconds: float = 0.0
+    data_seconds: float = 0.0
     failure: str = ""
 
 
@@ -119,10 +124,14 @@ def run(context: Context) -> Outcome:
     trained = train(context, recorder.add)
     if trained.failure:
         return Outcome(metrics=(), versions=trained.versions, status="failed", reason=trained.failure)
+    batch_size = context.integer("batch_size")
     return outcome(
         recorder,
-        per_second=throughput("images_per_second", "images/s", trained.images_per_second),
+        items=Items(name="image", per_step=batch_size * context.integer("num_gpus"), on_device=batch_size),
+        per_second=trained.images_per_second,
         import_seconds=trained.import_seconds,
+        data_seconds=trained.data_seconds,
+        losses=not context.flag("forward_only"),
         versions=trained.versions,
         warnings=_warnings(trained.versions["tensorflow/benchmarks"]),
     )
@@ -151,7 +160,7 @@ def train(context: Context, on_step: OnStep) -> Trained:
             rate = launch(checkout, [*flags, *data.flags], on_step)
     except (LaunchError, DataSetError) as error:
         return Trained(versions=versions, failure=str(error))
-    return Trained(versions=versions, images_per_second=rate, import_seconds=import_seconds)
+    return Trained(versions=versions, images_per_second=rate, import_seconds=import_seconds, data_seconds=data.seconds)
 
 
 def command_flags(model: str, device: str, params: Mapping[str, Scalar]) -> list[str]:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.agent.datasets.images import TRAINING_SET, ImageSet, tensorflow_encoder
+from harness.agent.datasets.images import TRAINING_PARAMS, ImageSet, tensorflow_encoder
+from harness.agent.datasets.kept import kept
 from harness.agent.datasets.stored import DataSetError, damaged_shard, shards, write_records
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Unavailable
 
 # `data_dir` is upstream's flag, a folder inside the platform; `real_data` has the cell make one. Neither: synthetic.
-PARAMS: dict[str, Scalar] = {"data_dir": "", "real_data": False}
+PARAMS: dict[str, Scalar] = {"data_dir": "", "real_data": False, **TRAINING_PARAMS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What the command line and the result say of the data."""
+    """What the command line and the result say of the data, and what making them took."""
 
     flags: tuple[str, ...] = ()
+    seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -43,7 +46,7 @@ def check(context: Context) -> None:
 
 @contextmanager
 def prepared(context: Context, tensorflow: Any) -> Iterator[Data]:  # noqa: ANN401 - a module
-    """Yield the data that the parameters ask for; made ones are removed in the end.
+    """Yield the data that the parameters ask for.
 
     Raises DataSetError in place of TensorFlow's own error if TFRecords are missing or one is cut.
     """
@@ -52,11 +55,17 @@ def prepared(context: Context, tensorflow: Any) -> Iterator[Data]:  # noqa: ANN4
         with _blamed(context, Path(given), tensorflow):
             yield Data(flags=(f"--data_dir={given}",))
     elif context.flag("real_data"):
-        with tempfile.TemporaryDirectory(prefix="overhead-matrix-", dir=context.spec.locations[0].path) as made:
-            folder = Path(made, "imagenet")
-            stored = write_records(folder, ImageSet(**TRAINING_SET, encode=tensorflow_encoder(tensorflow)), tensorflow)
-            with _blamed(context, folder, tensorflow):
-                yield Data(flags=(f"--data_dir={folder}",), versions={"data_set.records": stored.sha256})
+        started = time.perf_counter()
+        images = ImageSet.to_train(context, tensorflow_encoder(tensorflow))
+        write = partial(write_records, tensorflow=tensorflow)
+        stored = kept(Path(context.spec.locations[0].path), "records", images, write)
+        folder = stored.paths[0].parent
+        with _blamed(context, folder, tensorflow):
+            yield Data(
+                flags=(f"--data_dir={folder}",),
+                seconds=time.perf_counter() - started,
+                versions={"data_set.records": stored.sha256},
+            )
     else:
         yield Data()
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from harness.agent.datasets.images import TRAINING_LIMITS
 from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task
 from harness.agent.workloads import torch_graph, torch_images, torch_ranks, torch_steps
+from harness.agent.workloads.steps import Items
 from harness.agent.workloads.torch_images import Images, layout
 from harness.agent.workloads.torch_ranks import Share
-from harness.agent.workloads.torch_steps import Prepare, Rate, Work
+from harness.agent.workloads.torch_steps import Prepare, Work
 
 PARAMS: Mapping[str, Scalar] = {
     "batch_size": 32,
@@ -26,7 +28,7 @@ PARAMS: Mapping[str, Scalar] = {
     **torch_images.PARAMS,
     **torch_steps.PARAMS,
 }
-LIMITS = {"workers": (0.0, 64.0)}
+LIMITS = {"workers": (0.0, 64.0), **TRAINING_LIMITS}
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 # Seconds of one invocation with these parameters on 2 CPU cores (a rough expectation).
@@ -44,10 +46,10 @@ SECONDS: Mapping[str, float] = {
 
 def run(context: Context) -> Outcome:
     """Train the twin that the task's entry names. Raises Unavailable where the stack has no torch, and as `chosen`."""
-    images = context.integer("batch_size") * context.integer("processes")
-    rate = Rate(name="images_per_second", unit="images/s", per_step=images)
+    batch_size = context.integer("batch_size")
+    images = Items(name="image", per_step=batch_size * context.integer("processes"), on_device=batch_size)
     try:
-        return torch_steps.run(context, chosen(context), rate)
+        return torch_steps.run(context, chosen(context), images, losses=not context.flag("forward_only"))
     except DataSetError as error:
         return Outcome(metrics=(), status="failed", reason=str(error))
 
@@ -108,6 +110,7 @@ class _Model:
         self._twin = twin
         self._supply = images
         self.versions = images.versions
+        self.data_seconds = images.data_seconds
         self._model = twin.model().to(self._device, memory_format=layout(torch, context))
         shared = share(self._model)
         self._forward = torch.compile(shared) if context.flag("compile") else shared

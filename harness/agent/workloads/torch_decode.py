@@ -13,7 +13,8 @@ from typing import Any
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task, Unsupported
 from harness.agent.workloads import torch_graph, torch_steps
-from harness.agent.workloads.torch_steps import Prepare, Rate, whole
+from harness.agent.workloads.steps import Items
+from harness.agent.workloads.torch_steps import Prepare, whole
 
 PARAMS: Mapping[str, Scalar] = {
     "layers": 8,
@@ -30,7 +31,7 @@ PARAMS: Mapping[str, Scalar] = {
 
 def run(context: Context) -> Outcome:
     """Decode. Raises Unavailable where the stack has no torch, and as `chosen`."""
-    return torch_steps.run(context, chosen(context), Rate(name="tokens_per_second", unit="tokens/s", per_step=1))
+    return torch_steps.run(context, chosen(context), Items(name="token", per_step=1, on_device=1))
 
 
 def chosen(context: Context) -> Prepare:
@@ -49,6 +50,7 @@ class Decoding:
     """The model, the last token and its position, all on the device."""
 
     versions: Mapping[str, str] = {}
+    data_seconds = 0.0
 
     def __init__(self, torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
         model = importlib.import_module("harness.agent.workloads.torch_gpt").Gpt(

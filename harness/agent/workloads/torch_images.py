@@ -1,7 +1,7 @@
 """Where a torch training's images come from: drawn once as upstream draws them, or JPEG files through a DataLoader.
 
-The files are a set made from a seed (`harness.agent.datasets`), written to the platform's first location, untimed, read
-over and over. A worker reads a file, decodes it with Pillow and scales it to the model's input; torch brings them
+The files are a set made from a seed (`harness.agent.datasets`), kept in the platform's first location, read over and
+over. A worker reads a file, decodes it with Pillow and scales it to the model's input; torch brings them
 together, and the training turns the pixels into float32 on its device.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
-import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,22 +18,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.agent.datasets.images import TRAINING_SET, ImageSet, pillow_encoder
+from harness.agent.datasets.images import TRAINING_PARAMS, ImageSet, pillow_encoder
+from harness.agent.datasets.kept import kept
 from harness.agent.datasets.stored import DataSetError, Stored, write_files
 from harness.agent.datasets.worker_errors import in_short
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Unavailable, Unsupported
 from harness.agent.workloads.upstream import IMAGENET_CLASSES
 
-PARAMS: Mapping[str, Scalar] = {"real_data": False, "workers": 2}  # workers of the DataLoader; 0: none
+PARAMS: Mapping[str, Scalar] = {
+    "real_data": False,
+    "workers": 2,
+    **TRAINING_PARAMS,
+}  # workers of the DataLoader; 0: none
 AHEAD = 2  # batches that each worker has ready, torch's default
 CIFAR10 = "torch_cnn: real_data makes images of ImageNet's size, and this model is made for CIFAR-10's: leave it out"
 
 
 class Images(Protocol):
-    """What a training takes its batches from."""
+    """What a training takes its batches from; `data_seconds` is what making the files took."""
 
     versions: Mapping[str, str]
+    data_seconds: float
 
     def images(self) -> Any:  # noqa: ANN401 - a tensor
         """Return the images of the next step on the device: float32, (batch, 3, side, side)."""
@@ -46,6 +52,7 @@ class Synthetic:
     """One batch for all steps; upstream draws the labels anew in every step and keeps the images."""
 
     versions: Mapping[str, str] = {}
+    data_seconds = 0.0
 
     def __init__(self, torch: Any, context: Context, side: int, classes: int) -> None:  # noqa: ANN401 - a module
         self._torch = torch
@@ -67,7 +74,8 @@ class Synthetic:
 class Loaded:
     """The batches of a DataLoader."""
 
-    def __init__(self, torch: Any, context: Context, loader: Any, stored: Stored) -> None:  # noqa: ANN401 - torch's
+    def __init__(self, torch: Any, context: Context, loader: Any, stored: Stored, seconds: float) -> None:  # noqa: ANN401
+        self.data_seconds = seconds
         self._device = context.spec.device
         self._form = {"dtype": torch.float32, "memory_format": layout(torch, context)}
         self._batches = iter(loader)
@@ -124,7 +132,7 @@ def check(context: Context) -> None:
 
 @contextmanager
 def supplied(torch: Any, context: Context, side: int, classes: int) -> Iterator[Images]:  # noqa: ANN401 - a module
-    """Yield the images that the parameters ask for; what was written for them is removed in the end.
+    """Yield the images that the parameters ask for.
 
     Raises Unsupported for a model that is not made for ImageNet's, DataSetError if the set was changed meanwhile.
     """
@@ -133,18 +141,19 @@ def supplied(torch: Any, context: Context, side: int, classes: int) -> Iterator[
         return
     if classes != IMAGENET_CLASSES:
         raise Unsupported(CIFAR10)
-    images = ImageSet(**TRAINING_SET, encode=pillow_encoder())
-    with tempfile.TemporaryDirectory(prefix="overhead-matrix-", dir=context.spec.locations[0].path) as made:
-        stored = write_files(Path(made, "imagenet"), images)
-        loaded = Loaded(torch, context, _loader(torch, context, stored, images.labels, side), stored)
-        try:
-            yield loaded
-        except (OSError, RuntimeError) as error:
-            if complaint := stored.complaint():
-                raise DataSetError(complaint) from error
-            raise
-        finally:
-            loaded.close()
+    started = time.perf_counter()
+    images = ImageSet.to_train(context, pillow_encoder())
+    stored = kept(Path(context.spec.locations[0].path), "files", images, write_files)
+    seconds = time.perf_counter() - started
+    loaded = Loaded(torch, context, _loader(torch, context, stored, images.labels, side), stored, seconds)
+    try:
+        yield loaded
+    except (OSError, RuntimeError) as error:
+        if complaint := stored.complaint():
+            raise DataSetError(complaint) from error
+        raise
+    finally:
+        loaded.close()
 
 
 def layout(torch: Any, context: Context) -> Any:  # noqa: ANN401 - a module, a memory format

@@ -13,15 +13,16 @@ from typing import Any
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Outcome, Task
 from harness.agent.workloads import torch_steps
-from harness.agent.workloads.torch_steps import Prepare, Rate, whole
+from harness.agent.workloads.steps import Items
+from harness.agent.workloads.torch_steps import Prepare, whole
 
 PARAMS: Mapping[str, Scalar] = {"size": 4096, "products": 1, **torch_steps.PARAMS}
 
 
 def run(context: Context) -> Outcome:
     """Multiply. Raises Unavailable where the stack has no torch."""
-    rate = Rate(name="products_per_second", unit="products/s", per_step=context.integer("products"))
-    return torch_steps.run(context, chosen(context), rate)
+    products = context.integer("products")
+    return torch_steps.run(context, chosen(context), Items(name="product", per_step=products, on_device=products))
 
 
 def chosen(context: Context) -> Prepare:  # noqa: ARG001 - all parameters go together
@@ -33,6 +34,7 @@ class Products:
     """Two matrices on the device, and room for their product."""
 
     versions: Mapping[str, str] = {}
+    data_seconds = 0.0
 
     def __init__(self, torch: Any, context: Context) -> None:  # noqa: ANN401 - a module
         size = context.integer("size")

@@ -6,13 +6,12 @@ import importlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 from harness.agent.messages import Metric, Scalar
 from harness.agent.task import Context, Outcome, Unavailable
-from harness.agent.workloads.steps import Recorder, outcome, record, throughput
+from harness.agent.workloads.steps import Items, Recorder, outcome, record
 
 PARAMS: Mapping[str, Scalar] = {
     "num_batches": 20,
@@ -23,9 +22,10 @@ PARAMS: Mapping[str, Scalar] = {
 
 
 class Work(Protocol):
-    """What a workload repeats; `versions` are those of what it works on."""
+    """What a workload repeats; `versions` are those of what it works on, `data_seconds` what making that took."""
 
     versions: Mapping[str, str]
+    data_seconds: float
 
     def step(self, number: int, end: Any = None) -> float:  # noqa: ANN401 - a CUDA event
         """Make one step; record `end`, if given, behind the device's work; fetch a value that shows it was sound."""
@@ -39,33 +39,30 @@ def whole(kind: Callable[[Any, Context], Work]) -> Prepare:
     return lambda torch, context: nullcontext(kind(torch, context))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """How a workload counts what it gets done: `images_per_second` in `images/s`, so many a step."""
+def run(context: Context, prepare: Prepare, items: Items, *, losses: bool = False) -> Outcome:
+    """Make the steps of the work that `prepare` yields, which return losses or another sign that they were sound.
 
-    name: str
-    unit: str
-    per_step: float
-
-
-def run(context: Context, prepare: Prepare, rate: Rate) -> Outcome:
-    """Make the steps of the work that `prepare` yields. Raises Unavailable where the stack has no torch."""
-    torch, import_seconds = imported()
-    if reason := unseen(torch, context.spec.device):
-        return Outcome(metrics=(), versions=versions(torch), status="failed", reason=reason)
-    configure(torch, context)
+    Raises Unavailable where the stack has no torch.
+    """
     recorder = Recorder(
         warmup=context.integer("num_warmup_batches"),
         batches=context.integer("num_batches"),
         progress=context.progress,
     )
+    torch, import_seconds = imported()
+    if reason := unseen(torch, context.spec.device):
+        return Outcome(metrics=(), versions=versions(torch), status="failed", reason=reason)
+    configure(torch, context)
     with prepare(torch, context) as work:
         timed = _TimedSteps(torch, context.spec.device, work)
         seconds = timed.run(recorder)
     return outcome(
         recorder,
-        per_second=throughput(rate.name, rate.unit, rate.per_step * recorder.batches / seconds),
+        items=items,
+        per_second=items.per_step * recorder.batches / seconds,
         import_seconds=import_seconds,
+        data_seconds=work.data_seconds,
+        losses=losses,
         versions={**versions(torch), **work.versions},
         further=timed.device_metrics(recorder.warmup),
     )
@@ -101,11 +98,15 @@ class _TimedSteps:
         return record(recorder, self._timed)
 
     def device_metrics(self, warmup: int) -> tuple[Metric, ...]:
-        """Return the steps' time between two events on the GPU; nothing on a CPU."""
-        if not self._device_seconds:
+        """Return the steps' time between two events on the GPU, and the most of its memory in use; nothing on a CPU."""
+        if self._cuda is None:
             return ()
         samples = tuple(self._device_seconds)
-        return (Metric(name="cuda_step_seconds", unit="s", better="lower", samples=samples, warmup=warmup),)
+        memory = (float(self._cuda.max_memory_allocated()),)
+        return (
+            Metric(name="cuda_step_seconds", unit="s", better="lower", samples=samples, warmup=warmup),
+            Metric(name="cuda_peak_memory_bytes", unit="B", better="lower", samples=memory),
+        )
 
     def _timed(self, number: int) -> tuple[float, float]:
         """Make a step and return its seconds and its value. Fetching the value waits for the device."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from harness.agent.datasets.images import ImageSet
+from harness.agent.datasets.images import Encoder, ImageSet
+
+ENCODER = Encoder(name="fake", encode=lambda pixels, quality: pixels.tobytes()[:quality])
 
 
 def image_set(**changes: Any) -> ImageSet:  # noqa: ANN401 - fields of ImageSet
     values = {"count": 3, "width": 60, "height": 40, "quality": 90, "shard_size": 2, "seed": 0}
-    return ImageSet(**{**values, "encode": lambda pixels, quality: pixels.tobytes()[:quality], **changes})
+    return ImageSet(**{**values, "encoder": ENCODER, **changes})
 
 
 def digest(images: ImageSet) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from harness.agent.messages import Metric, Scalar
-from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
+from harness.agent.task import Context, Outcome, Span, Task, Unavailable, Unsupported
 
 
 def run_good(context: Context) -> Outcome:
@@ -17,6 +17,15 @@ def run_good(context: Context) -> Outcome:
     samples = (context.number("value"),) * context.integer("samples")
     metric = Metric(name="fake_seconds", unit="s", better="lower", samples=samples, warmup=1)
     return Outcome(metrics=(metric,), versions={"fake": "1.0"}, warnings=("one\nline",))
+
+
+def run_steps(context: Context) -> Outcome:
+    """A start of 0.3 s, and timed steps of 0.5 s that got ten images done."""
+    time.sleep(0.3)
+    begin = time.perf_counter()
+    time.sleep(0.5)
+    span = Span(begin=begin, end=time.perf_counter(), item="image", done=10)
+    return Outcome(metrics=run_good(context).metrics, timed=span)
 
 
 def run_limited(context: Context) -> Outcome:
@@ -99,5 +108,6 @@ TASKS = {
     "interrupt": Task(summary="Is interrupted.", run=run_interrupt),
     "hang": Task(summary="Never ends.", run=run_hang),
     "device": Task(summary="Wants a GPU.", run=run_good, params=GOOD, devices=("cuda",)),
+    "steps": Task(summary="Is a workload.", run=run_steps, params=GOOD, devices=("cpu", "cuda")),
     "resource": Task(summary="Wants a checkout.", run=run_good, params=GOOD, resources=("tf_benchmarks",)),
 }

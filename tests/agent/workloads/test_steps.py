@@ -8,7 +8,10 @@ import time
 import pytest
 
 from harness.agent.messages import Metric
-from harness.agent.workloads.steps import FEW_STEPS, Recorder, outcome, process_seconds, throughput
+from harness.agent.uncompared import UNCOMPARED
+from harness.agent.workloads.steps import FEW_STEPS, Items, Recorder, outcome, process_seconds
+
+IMAGES = Items(name="image", per_step=64, on_device=32)
 
 
 def recorder(losses: list[float], *, warmup: int = 2, batches: int = 10) -> Recorder:
@@ -46,7 +49,8 @@ def test_a_loss_that_is_not_finite_is_told_with_its_step(loss: float) -> None:
 def test_metrics_of_a_training() -> None:
     result = outcome(
         recorder([7.0] * 12),
-        per_second=throughput("images_per_second", "images/s", 64.0),
+        items=IMAGES,
+        per_second=64.0,
         import_seconds=1.5,
         versions={"torch": "2"},
     )
@@ -58,14 +62,49 @@ def test_metrics_of_a_training() -> None:
     assert metrics["images_per_second"].better == "higher"
     assert metrics["images_per_second"].samples == (64.0,)
     assert metrics["import_seconds"].samples == (1.5,)
-    assert metrics["startup_seconds"].samples[0] > 0
+    assert metrics["loss"] == Metric(name="loss", unit="nat", better="lower", samples=(7.0,) * 12, warmup=2)
+    assert metrics["peak_memory_bytes"].samples[0] > 2**20
     assert result.warnings == ()
+    assert result.timed is not None
+    assert (result.timed.item, result.timed.done) == ("image", 320), "what the cell's own device got done"
+
+
+def test_what_is_no_loss_is_not_kept_as_one() -> None:
+    result = outcome(recorder([7.0] * 12), items=IMAGES, per_second=1.0, import_seconds=1.0, versions={}, losses=False)
+    assert "loss" not in {metric.name for metric in result.metrics}
+
+
+def test_the_parts_of_a_start_add_up_and_data_are_none_of_them() -> None:
+    made = Recorder(warmup=2, batches=10, progress=lambda _done, _total, _note: None)
+    time.sleep(0.2)
+    for number in range(12):
+        made.add(0.02 if number else 0.05, 7.0)
+    result = outcome(made, items=IMAGES, per_second=1.0, import_seconds=0.04, data_seconds=0.03, versions={})
+    seconds = {metric.name: metric.samples[0] for metric in result.metrics if metric.unit == "s"}
+    assert seconds["warmup_seconds"] == pytest.approx(0.07)
+    assert seconds["data_set_seconds"] == 0.03
+    assert 0.2 - 0.05 - 0.04 - 0.03 <= seconds["build_seconds"] < 0.2
+    parts = (seconds[name] for name in ("start_seconds", "import_seconds", "build_seconds", "step_seconds"))
+    assert seconds["startup_seconds"] == pytest.approx(sum(parts))
+    assert {"loss", "data_set_seconds"} == UNCOMPARED
+
+
+def test_the_timed_steps_are_marked() -> None:
+    made = Recorder(warmup=1, batches=2, progress=lambda _done, _total, _note: None)
+    made.add(0.5, 1.0)
+    time.sleep(0.05)
+    before = time.perf_counter()
+    made.add(0.01, 1.0)
+    made.add(0.01, 1.0)
+    begin, end = made.timed
+    assert before - 0.01 <= begin < before < end <= time.perf_counter()
 
 
 def test_an_unsound_training_fails_without_metrics() -> None:
     result = outcome(
         recorder([math.nan] * 12),
-        per_second=throughput("images_per_second", "images/s", 64.0),
+        items=IMAGES,
+        per_second=64.0,
         import_seconds=1.5,
         versions={"torch": "2"},
     )
@@ -75,9 +114,7 @@ def test_an_unsound_training_fails_without_metrics() -> None:
 
 def test_few_steps_are_warned_of() -> None:
     short = recorder([7.0] * (1 + FEW_STEPS), warmup=2, batches=FEW_STEPS - 1)
-    result = outcome(
-        short, per_second=throughput("images_per_second", "images/s", 1.0), import_seconds=1.0, versions={}
-    )
+    result = outcome(short, items=IMAGES, per_second=1.0, import_seconds=1.0, versions={})
     assert [f"{FEW_STEPS - 1} timed steps" in warning for warning in result.warnings] == [True]
 
 

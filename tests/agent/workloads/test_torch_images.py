@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.agent.datasets.images import TRAINING_SET
+from harness.agent.datasets.images import Encoder
 from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Location
 from harness.agent.task import Context, Unavailable, Unsupported, find
@@ -17,7 +17,7 @@ from tests.agent.workloads.conftest import MakeContext
 
 @pytest.fixture
 def context(make_context: MakeContext, tmp_path: Path) -> Context:
-    made = make_context("torch_cnn.lenet", params={"real_data": True})
+    made = make_context("torch_cnn.lenet", params={"real_data": True, "images": 3})
     return replace(made, spec=replace(made.spec, locations=(Location(name="disk", path=str(tmp_path)),)))
 
 
@@ -26,7 +26,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fakes in place of torch's DataLoader and Pillow's encoder; the files are real."""
 
     class Loaded:
-        def __init__(self, _torch: Any, _context: Context, paths: list[Path], _stored: object) -> None:  # noqa: ANN401
+        def __init__(self, _torch: Any, _context: Context, paths: list[Path], *_: object) -> None:  # noqa: ANN401
             self.paths = paths
 
         def close(self) -> None:
@@ -34,19 +34,23 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch_images, "Loaded", Loaded)
     monkeypatch.setattr(torch_images, "_loader", lambda _torch, _context, stored, _labels, _side: stored.paths)
-    monkeypatch.setattr(torch_images, "pillow_encoder", lambda: lambda pixels, _quality: bytes(pixels[0]))
-    monkeypatch.setattr(torch_images, "TRAINING_SET", {**TRAINING_SET, "count": 3})
+    encoder = Encoder(name="fake", encode=lambda pixels, _quality: bytes(pixels[0]))
+    monkeypatch.setattr(torch_images, "pillow_encoder", lambda: encoder)
 
 
 @pytest.mark.usefixtures("fakes")
-def test_the_set_is_there_meanwhile_and_removed_in_the_end(context: Context, tmp_path: Path) -> None:
+def test_the_set_is_made_once(context: Context) -> None:
     with torch_images.supplied(None, context, 28, IMAGENET_CLASSES) as images:
-        assert [path.exists() for path in images.paths] == [True] * 3  # type: ignore[attr-defined]  # the fake's
-    assert list(tmp_path.iterdir()) == []
+        paths: list[Path] = images.paths  # type: ignore[attr-defined]  # the fake's
+        made = [path.stat().st_mtime_ns for path in paths]
+    with torch_images.supplied(None, context, 28, IMAGENET_CLASSES) as again:
+        assert again.paths == paths  # type: ignore[attr-defined]  # likewise
+    assert [path.stat().st_mtime_ns for path in paths] == made
+    assert len(paths) == 3
 
 
 @pytest.mark.usefixtures("fakes")
-def test_a_set_that_was_changed_meanwhile_is_named(context: Context, tmp_path: Path) -> None:
+def test_a_set_that_was_changed_meanwhile_is_named(context: Context) -> None:
     def train() -> None:
         with torch_images.supplied(None, context, 28, IMAGENET_CLASSES) as images:
             images.paths[1].write_bytes(b"cut")  # type: ignore[attr-defined]  # the fake's
