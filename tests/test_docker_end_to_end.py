@@ -120,7 +120,8 @@ def assert_same_wheels(bundle: Path, stack: str, container: str) -> None:
     """The bundle holds by what both sides were installed, and the image that was measured."""
     record = json.loads((bundle / "run.json").read_text())["stacks"][stack]
     native, there = (record["platforms"][name] for name in ("native", container))
-    lock = hashlib.sha256((ROOT / "images" / stack / "requirements-cpu.txt").read_bytes()).hexdigest()
+    file = "requirements-cpu.txt" if record["variant"] == "cpu" else "requirements.txt"
+    lock = hashlib.sha256((ROOT / "images" / stack / file).read_bytes()).hexdigest()
     assert {record["lock_sha256"], native["lock_sha256"], there["lock_sha256"]} == {lock}
     assert re.fullmatch(r"[0-9a-f]{64}", native["wheels_sha256"])
     assert there["wheels_sha256"] == native["wheels_sha256"]
