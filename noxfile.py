@@ -106,10 +106,10 @@ def truth(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format, lint and types."""
+    """Check format, lint and types; what stands behind `--` goes to `ruff check` (default: `.`)."""
     install(session, "lint", "types", "test")
     session.run("ruff", "format", "--check", ".")
-    session.run("ruff", "check", ".")
+    session.run("ruff", "check", *(session.posargs or ["."]))
     session.run("mypy")
     session.run("mypy", "--platform", "win32", "harness")  # no name that POSIX alone has is reachable there
 

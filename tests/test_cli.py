@@ -20,7 +20,7 @@ from tests.synthetic import write_bundle
 
 def test_a_run_leaves_a_bundle_and_its_report(tmp_path: Path) -> None:
     project(tmp_path)
-    done = harness("run", "--profile", "tiny", "--seed", "7", cwd=tmp_path)
+    done = harness("run", "--profile", "tiny", "--task", "control.*", "--seed", "7", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\x1b" not in done.stdout, "no escape sequences when piped"
     counts = Counter((line["block"], line["cell"]) for line in journal_of(tmp_path))
@@ -37,6 +37,15 @@ def test_a_run_leaves_a_bundle_and_its_report(tmp_path: Path) -> None:
     document = json.loads((index.parent / "report.json").read_text("utf-8"))
     assert document["baseline"] == "native"
     assert len(document["claims"]) == 7
+    assert document["run"]["plan"] == {
+        "blocks": {"min": 3, "max": 3},
+        "budget": None,
+        "matrix": "matrix.yaml",
+        "platforms": None,
+        "tasks": ["control.*"],
+    }
+    again = "nox -s matrix -- --profile tiny --task &#39;control.*&#39; --seed 7"
+    assert f"<code>{again}</code>" in index.read_text("utf-8")
 
 
 def test_plan_says_what_runs_and_why_the_rest_does_not(tmp_path: Path) -> None:

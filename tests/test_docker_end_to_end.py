@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,3 +114,16 @@ def test_half_a_processor_comes_out_at_two_and_is_not_comparable(tmp_path: Path)
     assert step["verdict"] == "slower"
     assert step["comparable"] is False
     assert any("control.fma differs" in line for line in step["confounders"])
+    assert_same_wheels(bundle_of(tmp_path), "torch", "docker-half")
+
+
+def assert_same_wheels(bundle: Path, stack: str, container: str) -> None:
+    """The bundle holds by what both sides were installed, and the image that was measured."""
+    record = json.loads((bundle / "run.json").read_text())["stacks"][stack]
+    native, there = (record["platforms"][name] for name in ("native", container))
+    file = "requirements-cpu.txt" if record["variant"] == "cpu" else "requirements.txt"
+    lock = hashlib.sha256((ROOT / "images" / stack / file).read_bytes()).hexdigest()
+    assert {record["lock_sha256"], native["lock_sha256"], there["lock_sha256"]} == {lock}
+    assert re.fullmatch(r"[0-9a-f]{64}", native["wheels_sha256"])
+    assert there["wheels_sha256"] == native["wheels_sha256"]
+    assert re.fullmatch(r"(.+@)?sha256:[0-9a-f]{64}", there["digest"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from harness.analysis.estimate import Estimate, Values, minimal_effect, paired, verdict
+from harness.analysis.estimate import Estimate, Values, minimal_effect, paired, unpaired, verdict, widened
 
 TRIALS = 400
 
@@ -33,6 +35,25 @@ def test_intervals_cover_as_often_as_they_say(level: float) -> None:
         assert high is not None
         covered += low <= 1.03 <= high
     assert level - 0.03 <= covered / TRIALS <= level + 0.03
+
+
+@pytest.mark.parametrize("level", [0.95, 0.9702])
+def test_the_paired_interval_is_scipys(level: float) -> None:
+    baseline, platform = drawn(np.random.default_rng(3), slowdown=1.1)
+    found = paired(baseline, platform, level=level)
+    scipys = stats.ttest_1samp(np.log(platform) - np.log(baseline), 0).confidence_interval(level)
+    assert (found.low, found.high) == pytest.approx(tuple(scipys))
+
+
+@pytest.mark.parametrize("estimate", [paired, unpaired])
+def test_a_widened_interval_is_the_one_of_that_level(estimate: Callable[..., Estimate]) -> None:
+    sides = drawn(np.random.default_rng(4), slowdown=1.1)
+    narrow, wide = (estimate(*sides, level=level) for level in (0.95, 0.995))
+    low, high = narrow.interval
+    assert low is not None
+    assert high is not None
+    assert narrow.t_freedom is not None
+    assert widened(low, high, level=0.95, to=0.995, freedom=narrow.t_freedom) == pytest.approx(wide.interval)
 
 
 def test_a_planted_slowdown_is_found() -> None:

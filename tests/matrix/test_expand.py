@@ -170,9 +170,11 @@ def test_the_shipped_matrix() -> None:
     assert {cell.entry for cell in cells["probes"]} == {
         name for name in matrix.tasks if not any(family in name for family in ("_cnn", "_matmul", "_decode", "loader"))
     }
-    workloads = {cell.entry.partition(".")[0] for cell in cells["cpu-workloads"]} - {"control", "storage"}
+    workloads = {cell.entry.partition(".")[0] for cell in cells["cpu-workloads"]} - {"control", "driver", "storage"}
     assert workloads == {"tf_cnn", "torch_cnn", "keras_cnn", "torch_decode", "torch_matmul"}
     assert {cell.entry.partition(".")[0] for cell in plans["cpu-workloads"] if cell.once} == {"counts"}
+    dispatched = {cell.stack for cell in cells["cpu-workloads"] if cell.entry == "driver.dispatch"}
+    assert dispatched == {"torch", "tensorflow"}, "without it no launch has a cost on a CPU"
     assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}
 
 
