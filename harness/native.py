@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from harness.agent.files import replace
 from harness.agent.helper import LIBRARIES
 from harness.errors import HarnessError, StackError
 
@@ -115,7 +116,7 @@ def _compile(target: str, out: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=out) as folder:
         fresh = Path(folder) / library.name
         _run([sys.executable, "-m", "ziglang", "cc", "-target", TARGETS[target], *flags, *sources, "-o", str(fresh)])
-        fresh.replace(library)
+        replace(fresh, library)
     return library
 
 
@@ -147,7 +148,7 @@ def _digest(path: Path) -> str:
 def _replace(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    replace(partial, path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

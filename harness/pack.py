@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from harness.agent.files import replace
 from harness.agent.helper import LIBRARIES
 from harness.cache import cache_dir
 from harness.errors import HarnessError, ResultsError
@@ -93,7 +94,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(partial).chmod(MODE)  # containers read it as another user
-        Path(partial).replace(path)
+        replace(partial, path)
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise

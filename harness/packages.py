@@ -17,11 +17,20 @@ from harness.runner import process
 
 DOWNLOAD_SECONDS = 4 * 3600.0  # gigabytes of CUDA over a slow line
 INSTALL_SECONDS = 3600.0
+LONG_PATHS = (
+    r"as an administrator `reg add HKLM\SYSTEM\CurrentControlSet\Control\FileSystem "
+    "/v LongPathsEnabled /t REG_DWORD /d 1 /f`"
+)
 ROOM = "Make room on that disk, or name a folder on another one with OVERHEAD_MATRIX_CACHE"
 
 # What pip and uv say, looked for in this order, and what to do about it.
 _FAILURES = (
     (("No space left on device", "not enough space on the disk"), "the disk is full", ROOM),
+    (  # pip's own hint, and what Windows and uv say of such a path
+        ("Long Path support", "[WinError 206]", "(os error 206)"),
+        "a path is too long for Windows",
+        f"Allow long paths: {LONG_PATHS}; or name a folder near the drive's root with OVERHEAD_MATRIX_CACHE",
+    ),
     (
         ("DO NOT MATCH THE HASHES", "Hash mismatch"),
         "a wheel is not the one that was locked",

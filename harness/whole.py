@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.agent import files
 from harness.errors import ResultsError, UsageError
 
 
@@ -21,7 +22,7 @@ def replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(partial).chmod(0o644)
-        Path(partial).replace(path)
+        files.replace(partial, path)
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise

@@ -21,7 +21,11 @@ settings.load_profile("unhurried")
 # What a CI machine without a GPU and with one Python may lack. Everything else must run there.
 UNAVOIDABLE = re.compile(
     r"no NVIDIA GPU|no Python \d\.\d+ on this machine|TF_BENCHMARKS is not set|"
-    + (r"needs Windows|not on Windows: |needs .*Linux" if sys.platform == "win32" else r"needs Windows")
+    + (
+        r"needs Windows|not on Windows: |not under Wine: |needs .*Linux"
+        if sys.platform == "win32"
+        else r"needs Windows"
+    )
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.exclusive import exclusive
-from tests.agent.systems import not_on_windows
+from tests.agent.systems import not_under_wine
 
 HOLDER = """
 import sys
@@ -22,7 +22,7 @@ with exclusive(Path(sys.argv[1]), on_wait=lambda: None):
 """
 
 
-@not_on_windows("Wine refuses a lock without saying why")
+@not_under_wine("it refuses a lock without saying why")
 def test_waits_for_another_process_and_outlives_its_death(tmp_path: Path) -> None:
     lock = tmp_path / "made" / "x.lock"
     with subprocess.Popen(

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args
 
+from harness.agent.files import replace
+
 PROTOCOL = 1
 SCHEMA = 1
 
@@ -272,7 +274,7 @@ def write_json(path: str | Path, data: object) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        replace(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise

@@ -10,6 +10,8 @@ from harness.doctor.finding import Check, Facts, Reading, Seen, Unread, read
 HIGH_PERFORMANCE = "8c5e7fda-e8bf-4a96-9a85-a6e23a8c635c"
 FAST = frozenset({"high performance", "ultimate performance"})
 ADMINISTRATOR = "run `doctor` as an administrator"
+KEY = r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem"
+LONG_PATHS = f"as an administrator: reg add {KEY} /v LongPathsEnabled /t REG_DWORD /d 1 /f"
 TRY = "`powershell.exe -NoProfile -Command Get-MpComputerStatus`"
 SHELL_REMEDIES = {  # what the error of a fact says → what to do
     NOT_STARTED: r"put C:\Windows\System32\WindowsPowerShell\v1.0 on PATH; a policy of this machine may forbid it",
@@ -50,6 +52,13 @@ def security(facts: Facts) -> Iterator[Seen]:
         yield Seen(what=what, source=found.source, remedy=remedy)
 
 
+def long_paths(facts: Facts) -> Iterator[Seen]:
+    """Paths of more than 260 characters, as wheels of frameworks have them below the cache folder."""
+    found = read(facts, "windows.long_paths")
+    if found.value != 1:
+        yield Seen(what="paths of more than 260 characters are refused", source=found.source, remedy=LONG_PATHS)
+
+
 def told(facts: Facts, name: str) -> Reading:
     """Return what PowerShell was asked for. Raises Unread, with the remedy where PowerShell itself has failed."""
     try:
@@ -86,6 +95,12 @@ CHECKS = (
         why="small files take longer, on NTFS and not on a distribution's disk",
         look=defender,
         unread=ADMINISTRATOR,
+    ),
+    Check(
+        id="windows.long_paths",
+        matter="noted",
+        why="a stack's wheels may not install: frameworks have files deep below the cache folder",
+        look=long_paths,
     ),
     Check(
         id="windows.security",

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from harness.agent.files import replace
 from harness.errors import PlatformError
 from harness.platforms.leftovers import claim, sweep
 from harness.platforms.ssh_errors import ConnectionLostError, command_failure, connection_failure
@@ -175,7 +176,7 @@ class Connection:
             raise ConnectionLostError(problem, f"It may have at most {MOST_FETCHED >> 20} MiB.")
         partial = destination.with_name(f"{destination.name}.partial")
         partial.write_bytes(content)
-        partial.replace(destination)
+        replace(partial, destination)
 
     def close(self) -> None:
         """End the shared connection, if there is one."""

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 
 import pytest
+
+from harness.agent.inspection import windows
+
+# How a process is stopped from outside: Windows sends nothing but Ctrl-Break, to a group, which the process then leads.
+if sys.platform == "win32":
+    NEW_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
+    STOPS = (signal.CTRL_BREAK_EVENT,)
+    INTERRUPT = signal.CTRL_BREAK_EVENT
+else:
+    NEW_GROUP = 0
+    STOPS = (signal.SIGTERM, signal.SIGINT)
+    INTERRUPT = signal.SIGINT
+
+
+def not_under_wine(reason: str) -> pytest.MarkDecorator:
+    """Return the mark of a test that a real Windows runs and Wine cannot; the reason says why."""
+    return pytest.mark.skipif(bool(windows.stand_in()), reason=f"not under Wine: {reason}")
 
 
 def not_on_windows(reason: str) -> pytest.MarkDecorator:

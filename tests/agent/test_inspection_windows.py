@@ -24,6 +24,7 @@ VALUES = {
     "HwSchMode": 2,
     "ActivePowerScheme": "8C5E7FDA-E8BF-4A96-9A85-A6E23A8C635C",
     "NtfsDisableLastAccessUpdate": 0x80000002,
+    "LongPathsEnabled": 1,
 }
 ANSWER = {
     "vbs": 2,
@@ -58,6 +59,7 @@ def test_the_registry_is_read() -> None:
     assert found["release"] == "25H2"
     assert found["gpu_scheduling"] == "on"
     assert found["power_scheme"] == "high performance"
+    assert found["long_paths"] == 1
 
 
 def test_a_value_that_was_never_set_is_the_default_and_not_off() -> None:

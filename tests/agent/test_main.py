@@ -13,7 +13,7 @@ import pytest
 from harness.agent.main import main
 from harness.agent.messages import CellResult, CellSpec, Progress, read_json, to_json, write_json
 from tests.agent.conftest import FAKES, MakeSpec
-from tests.agent.systems import not_on_windows
+from tests.agent.systems import NEW_GROUP, STOPS, not_under_wine
 
 AGENT = (
     "import sys; from harness.agent import main, probes;"
@@ -33,6 +33,7 @@ class Started:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            creationflags=NEW_GROUP,
         )
 
     def end(self) -> tuple[int, str, str]:
@@ -65,9 +66,9 @@ def test_a_failure_is_a_result_too(make_spec: MakeSpec, tmp_path: Path) -> None:
     assert "Traceback" in err
 
 
-@not_on_windows("it sends no signals to single processes")
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_task_and_is_written_down(make_spec: MakeSpec, tmp_path: Path, stop: signal.Signals) -> None:
+@not_under_wine("it passes on no Ctrl-Break")
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_signal_ends_a_task_and_is_written_down(make_spec: MakeSpec, tmp_path: Path, stop: int) -> None:
     agent = Started("run", make_spec("fake.hang"), tmp_path)
     assert agent.process.stdout is not None
     assert Progress.from_line(agent.process.stdout.readline()) == Progress(done=0, total=1, note="hanging")

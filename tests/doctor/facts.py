@@ -58,6 +58,7 @@ WINDOWS: dict[str, object] = {
     "windows.defender_realtime": False,
     "windows.virtualization_based_security": "off",
     "windows.memory_integrity": False,
+    "windows.long_paths": 1,
     **{name: QUIET[name] for name in QUIET if name.startswith(("engine.", "load.processes", "storage.", "doctor."))},
     f"{CACHE}.filesystem": "NTFS",
     f"{CACHE}.drive": "fixed",

@@ -123,6 +123,8 @@ SPOILT = [
         "16GB of Windows' 64.0 GiB; processors: 4",
         windows(wsl__settings={"wsl2.memory": "16GB", "wsl2.processors": "4"}),
     ),
+    ("windows.long_paths", "noted", "260 characters", windows(windows__long_paths="default")),
+    ("windows.long_paths", "noted", "260 characters", windows(windows__long_paths=0)),
     ("windows.wine", "decisive", "Wine 8.0", windows(windows__stand_in="Wine 8.0")),
     (
         "load.antivirus",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import os
@@ -13,18 +14,40 @@ from pathlib import Path
 
 import pytest
 
+from harness import pack
+from harness.agent.messages import CellResult, read_json
+from harness.agent.task import find
 from harness.errors import PlatformError
+from harness.matrix.load import load
 from harness.matrix.model import Vm
 from harness.platforms import qmp
 from harness.platforms.base import Job
 from harness.platforms.guest_image import GuestImage
 from harness.platforms.vm import VmPlatform
 from tests.platforms.jobs import FakeAgent, Launching, driver_stack, quiet, result
+from tests.platforms.test_everywhere import TASKS as ELSEWHERE  # run in a guest beside all other platforms
 
 NODES = "sorted(name for name in os.listdir('/sys/devices/system/node') if name.startswith('node'))"
 
 
 PINNED = sorted(os.sched_getaffinity(0))[:2]
+
+
+SMALL: dict[str, dict[str, int | float]] = {
+    "driver.syscall": {"samples": 5, "calls": 100, "warmup": 1},
+    "driver.spawn": {"samples": 5, "warmup": 1},
+    "driver.switch": {"samples": 5, "calls": 10, "warmup": 1},
+    "driver.jitter": {"samples": 50, "warmup": 5},
+    "memory.bandwidth": {"array_bytes": 1 << 20, "samples": 2, "warmup": 1},
+}
+
+
+def smoke_probes() -> set[str]:
+    """The tasks of the profile `smoke` that need neither a GPU nor a framework."""
+    matrix = load(Path(__file__).parents[2] / "matrix.yaml")
+    chosen = {name for glob in matrix.profiles["smoke"].tasks for name in fnmatch.filter(matrix.tasks, glob)}
+    declared = {name: find(name) for name in chosen}
+    return {name for name, task in declared.items() if task and "cpu" in task.devices and "none" in task.frameworks}
 
 
 def vm_config(image: GuestImage, **options: object) -> Vm:
@@ -119,6 +142,30 @@ def test_resources_are_copied_into_the_guest(booted: VmPlatform, launching: Laun
     job = launching.job(timeout=120, resources=booted.resources(resources))
     assert booted.launch(job, resources=resources).exit_code == 0
     assert result(job)["resources"] == {"data": "sent along"}
+
+
+@pytest.mark.slow
+def test_the_smoke_profiles_probes_run_in_the_guest(
+    booted: VmPlatform, launching: Launching, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packed agent, helper and all, in the guest that is up; small parameters, since it is emulated."""
+    assert {*SMALL, *ELSEWHERE} == smoke_probes(), "some probe of the profile never ran in a guest"
+    monkeypatch.setattr(booted, "_agent", pack.agent_archive())
+    monkeypatch.setattr(booted, "_run_id", "probes")
+    with booted._guest.up(quiet) as running:
+        inside = booted._remote(running)
+        try:
+            inside.prepare(driver_stack(folder), quiet)
+            for entry, small in SMALL.items():
+                job = launching.job(timeout=120, locations=inside.locations())
+                spec = replace(job.spec, cell=f"guest/driver/{entry}", task=entry, entry=entry, params=small)
+                assert inside.launch(replace(job, spec=spec)).exit_code == 0, entry
+                found = CellResult.from_json(read_json(job.result))
+                assert (entry, found.status, found.reason) == (entry, "ok", "")
+                assert any(metric.samples for metric in found.metrics)
+                assert found.versions["native_helper"]
+        finally:
+            inside.close()
 
 
 @pytest.mark.slow

@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 
 from harness.errors import PlatformError, ResultsError
 from harness.runner import output, process
-from tests.agent.systems import not_on_windows
+from tests.agent.systems import INTERRUPT, NEW_GROUP, not_on_windows, not_under_wine
 
 PYTHON = sys.executable
+# What the agent does, too: Ctrl-Break, all that Windows sends to one group, interrupts as Ctrl-C does.
+BREAKABLE = (
+    "import signal; signal.signal(signal.SIGBREAK, signal.default_int_handler)\n" if sys.platform == "win32" else ""
+)
 
 
 class Watched:
@@ -84,10 +88,10 @@ def test_status_and_signal_are_told_apart(watched: Watched) -> None:
     assert (crashed.code, crashed.signal) == (None, signal.SIGSEGV)
 
 
-@not_on_windows("Ctrl-C is the console's there, and Wine passes on neither it nor Ctrl-Break")
+@not_under_wine("it passes on no Ctrl-Break")
 def test_a_process_out_of_time_may_tidy_up(watched: Watched) -> None:
     code = "import time\nprint('up', flush=True)\ntry: time.sleep(60)\nfinally: print('tidied', flush=True)"
-    end = watched.run(code, timeout=2.0)  # a busy machine's interpreter is up by then
+    end = watched.run(BREAKABLE + code, timeout=2.0)  # a busy machine's interpreter is up by then
     assert end.timed_out
     assert end.code is None
     assert 2.0 <= end.seconds < 2.0 + process.INTERRUPT_GRACE + process.TERMINATE_GRACE
@@ -151,21 +155,23 @@ def test_ctrl_c_ends_the_whole_group_and_goes_on(tmp_path: Path) -> None:
     assert time.monotonic() - began < 2
 
 
-@not_on_windows("Ctrl-C is the console's there, and Wine passes on neither it nor Ctrl-Break")
+@not_under_wine("it passes on no Ctrl-Break")
 def test_ctrl_c_at_the_terminal_ends_within_seconds(tmp_path: Path) -> None:
-    """A controller of its own gets SIGINT while its child ignores it."""
+    """A controller of its own gets SIGINT (Windows: Ctrl-Break, to its group alone) while its child ignores it."""
     child = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     controller = (
-        "import sys\nfrom pathlib import Path\nfrom harness.runner import process\n"
+        f"{BREAKABLE}import sys\nfrom pathlib import Path\nfrom harness.runner import process\n"
         f"try: process.run([sys.executable, '-c', {child!r}], timeout=60, "
         f"on_line=lambda line: print(line, flush=True), log=Path({str(tmp_path / 'log')!r}))\n"
         "except KeyboardInterrupt: print('interrupted', flush=True)"
     )
-    with subprocess.Popen([PYTHON, "-c", controller], stdout=subprocess.PIPE, text=True) as started:
+    with subprocess.Popen(
+        [PYTHON, "-c", controller], stdout=subprocess.PIPE, text=True, creationflags=NEW_GROUP
+    ) as started:
         assert started.stdout is not None
         assert started.stdout.readline() == "up\n"
         began = time.monotonic()
-        started.send_signal(signal.SIGINT)
+        started.send_signal(INTERRUPT)
         assert started.stdout.read() == "interrupted\n"
         assert time.monotonic() - began < 4
 

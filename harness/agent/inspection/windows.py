@@ -95,6 +95,7 @@ def from_registry(read: Registry) -> dict[str, Fact]:
         "power_scheme": fact(source, lambda: scheme(str(read(POWER, "ActivePowerScheme")))),
         "power_mode": fact(source, lambda: _set(read, POWER, "ActiveOverlayAcPowerScheme")),
         "last_access": fact(source, lambda: _set(read, FILE_SYSTEM, "NtfsDisableLastAccessUpdate")),
+        "long_paths": fact(source, lambda: _set(read, FILE_SYSTEM, "LongPathsEnabled")),
         "short_names": fact(source, lambda: _set(read, FILE_SYSTEM, "NtfsDisable8dot3NameCreation")),
     }
 
