@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from harness.agent import oom
 from harness.agent.messages import CellSpec, to_json
 from harness.agent.ranks import Rank, meeting
 from harness.agent.task import Context, Unavailable
@@ -41,7 +42,7 @@ class _Seat:
 def joined(torch: Any, context: Context) -> Iterator[Share]:  # noqa: ANN401 - a module
     """Start the other ranks, if the parameters ask for any, and yield what makes a model one of all.
 
-    Raises Unavailable where GPUs are lacking, StepError with what a rank said that failed.
+    Raises Unavailable where GPUs are lacking; of another rank that failed StepError with what it said, or MemoryError.
     """
     ranks = context.integer("processes")
     if ranks == 1:
@@ -57,8 +58,9 @@ def joined(torch: Any, context: Context) -> Iterator[Share]:  # noqa: ANN401 - a
         try:
             with _member(torch, context.spec.device, seat) as share:
                 yield share
-        except RuntimeError:  # of torch, whose text only says that a connection is gone
-            _blame(others)
+        except RuntimeError as error:  # of torch, whose text only says that a connection is gone
+            if not oom.is_lack(error):
+                _blame(others)
             raise
 
 
@@ -83,7 +85,7 @@ def _start(context: Context, seat: _Seat) -> Rank:
 
 
 def _blame(others: Sequence[Rank]) -> None:
-    """Raise StepError if a rank has failed, or does within LAST_WORDS."""
+    """Raise what a rank has failed with, if one has or does within LAST_WORDS."""
     due = time.monotonic() + LAST_WORDS
     while time.monotonic() < due:
         ended = [other.has_ended() for other in others]  # each is asked every time

@@ -71,8 +71,8 @@ def tensorflow_python() -> Path:
 
 @pytest.fixture(scope="module")
 def checkout() -> Path:
-    if not os.environ.get("TF_BENCHMARKS"):
-        pytest.skip("TF_BENCHMARKS is not set")
+    if not (os.environ.get("TF_BENCHMARKS") or sources.is_cached(cache_dir())):
+        pytest.skip("TF_BENCHMARKS is not set, and no checkout of tensorflow/benchmarks lies in the cache")
     return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=lambda _line: None)
 
 
@@ -407,6 +407,34 @@ def test_tf_cnn_names_the_record_that_is_cut(checkout: Path, tensorflow_python: 
     result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     assert (result.status, result.metrics) == ("failed", ())
     assert result.reason.startswith(f"{cut} is cut at byte")
+
+
+# A worker that loses its life in the middle of a pass, as where the kernel ends it for memory.
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from harness.agent.datasets.images import ImageSet
+from harness.agent.probes import storage_loader_torch as probe
+
+if __name__ == "__main__":
+    loader = probe.TorchLoader(batch_size=1, cuda=False)
+    images = ImageSet(count=64, width=500, height=375, quality=90, shard_size=64, seed=0, encoder=loader.encoder)
+    stored = loader.write("files", Path(sys.argv[1], "files"), images)
+    found = ""
+    try:
+        for number, _ in enumerate(loader.passes("files", stored, images, probe.Way(workers=1, start="fork"))()):
+            if number == 0:
+                children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+                os.kill(int(children[-1]), signal.SIGKILL)
+    except MemoryError as error:
+        found = str(error)
+    print(json.dumps({"found": found}))
+"""
+
+
+def test_a_loaders_worker_that_is_killed_lacked_memory(torch_python: Path, tmp_path: Path) -> None:
+    found = _counts(torch_python, "-c", KILLED, tmp_path)["found"]
+    assert found == "a DataLoader worker was killed, as the kernel does where memory is lacking"
 
 
 def _counted(result: CellResult) -> Mapping[str, float]:

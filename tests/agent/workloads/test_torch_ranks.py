@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -48,6 +49,17 @@ def fake_member(torch: object, device: str, seat: object) -> Iterator[torch_rank
     [
         ("import sys; sys.exit('no room')", StepError, "rank 1 of the process group: exit status 1: no room"),
         ("pass", RuntimeError, "Connection closed by peer"),
+        (
+            "import sys; sys.exit('torch.OutOfMemoryError: CUDA out of memory. Tried' + 700 * '.' + '\\nleft over')",
+            MemoryError,
+            "rank 1 of the process group: torch.OutOfMemoryError: CUDA out of memory",
+        ),
+        pytest.param(
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            MemoryError,
+            "rank 1 of the process group: was killed",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
+        ),
     ],
 )
 def test_a_rank_that_failed_is_told_in_place_of_the_lost_connection(
@@ -65,3 +77,13 @@ def test_a_rank_that_hangs_is_ended(make_context: MakeContext, monkeypatch: pyte
     monkeypatch.setattr(torch_ranks, "_member", fake_member)
     with torch_ranks.joined(fake_torch(), make_context("torch_cnn.trivial", params={"processes": 3})) as share:
         assert share("model") == "model"
+
+
+def test_what_this_process_lacks_is_not_blamed_on_another(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_process, "PROGRAM", "import sys; sys.exit('Connection closed by peer')")
+    monkeypatch.setattr(torch_ranks, "_member", fake_member)
+    context = make_context("torch_cnn.trivial", params={"processes": 2})
+    with pytest.raises(RuntimeError, match="CUDA out of memory"), torch_ranks.joined(fake_torch(), context):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
