@@ -108,7 +108,7 @@ class _Model:
         self._precision = context.text("precision")
         self._twin = twin
         self._supply = images
-        self.versions = images.versions
+        self.versions: Mapping[str, str] = {**images.versions, **torch_ranks.versions(torch, context)}
         self.data_seconds = images.data_seconds
         self._model = twin.model().to(self._device, memory_format=layout(torch, context))
         shared = share(self._model)

@@ -64,6 +64,20 @@ def joined(torch: Any, context: Context) -> Iterator[Share]:  # noqa: ANN401 - a
             raise
 
 
+def versions(torch: Any, context: Context) -> dict[str, str]:  # noqa: ANN401 - a module
+    """Return what joins the ranks, `torch.distributed`: `gloo` or `nccl 2.29.7`; nothing of one that is alone."""
+    if context.integer("processes") == 1:
+        return {}
+    backend = _backend(torch, context.spec.device)
+    number = ".".join(map(str, torch.cuda.nccl.version())) if backend == "nccl" else ""
+    return {"torch.distributed": f"{backend} {number}".strip()}
+
+
+def _backend(torch: Any, device: str) -> str:  # noqa: ANN401 - a module
+    """NCCL between GPUs; gloo without them, and where torch is built without NCCL, as it is for Windows."""
+    return "nccl" if device != "cpu" and torch.distributed.is_nccl_available() else "gloo"
+
+
 def _alone(model: Any) -> Any:  # noqa: ANN401 - a model
     return model
 
@@ -98,7 +112,7 @@ def _blame(others: Sequence[Rank]) -> None:
 def _member(torch: Any, device: str, seat: _Seat) -> Iterator[Share]:  # noqa: ANN401 - a module
     distributed = importlib.import_module("torch.distributed")
     distributed.init_process_group(
-        "nccl" if device != "cpu" and distributed.is_nccl_available() else "gloo",
+        _backend(torch, device),
         init_method=seat.store.as_uri(),
         rank=seat.rank,
         world_size=seat.ranks,

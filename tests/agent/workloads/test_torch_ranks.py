@@ -39,6 +39,19 @@ def test_what_several_need_is_told(make_context: MakeContext, torch: SimpleNames
         pass
 
 
+@pytest.mark.parametrize(
+    ("device", "nccl", "expected"),
+    [("cpu", True, "gloo"), ("cuda:0", True, "nccl 2.29.7"), ("cuda:0", False, "gloo")],
+)
+def test_what_joins_the_ranks_is_recorded(make_context: MakeContext, device: str, nccl: bool, expected: str) -> None:
+    torch = fake_torch()
+    torch.distributed.is_nccl_available = lambda: nccl
+    torch.cuda.nccl = SimpleNamespace(version=lambda: (2, 29, 7))
+    context = make_context("torch_cnn.trivial", device=device, params={"processes": 2})
+    assert torch_ranks.versions(torch, context) == {"torch.distributed": expected}
+    assert torch_ranks.versions(torch, make_context("torch_cnn.trivial", device=device)) == {}
+
+
 @contextmanager
 def fake_member(torch: object, device: str, seat: object) -> Iterator[torch_ranks.Share]:
     yield lambda model: model
