@@ -71,6 +71,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
             "device": cell.device,
             "once": cell.once,
             "runnable": found[cell.id].runnable,
+            "status": "" if found[cell.id].runnable else found[cell.id].status,
             "reason": found[cell.id].reason,
         }
         for cell in plan.cells

@@ -40,7 +40,7 @@ def tf_benchmarks(*, environ: Mapping[str, str], cache: Path, progress: Callable
 
 def quick_check(environ: Mapping[str, str], cache: Path) -> str:
     """Return '' where `tf_benchmarks` can be expected to succeed, else why not. No network, no process."""
-    if checkout_commit(_folder(cache)) == UPSTREAM_COMMIT:
+    if is_cached(cache):
         return ""
     if shutil.which("git", path=environ.get("PATH")) is None:
         return "tensorflow/benchmarks is obtained by git, and there is none. Install git."
@@ -48,6 +48,11 @@ def quick_check(environ: Mapping[str, str], cache: Path) -> str:
     if named and not _is_url(named) and not _local(named).is_dir():
         return f"TF_BENCHMARKS names {named}, which is no folder. {REMEDY}"
     return ""
+
+
+def is_cached(cache: Path) -> bool:
+    """Whether a checkout of the commit lies in the cache."""
+    return checkout_commit(_folder(cache)) == UPSTREAM_COMMIT
 
 
 def _folder(cache: Path) -> Path:

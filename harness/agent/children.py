@@ -42,7 +42,7 @@ def output(argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | N
     """Run a program and return what it printed. Raises StepError as `timed` does."""
     with tempfile.TemporaryFile() as log:
         _run(argv, step, environ or {}, log)
-        return _text(log)
+        return text(log)
 
 
 def _run(argv: Sequence[str | Path], step: str, environ: Mapping[str, str], log: IO[bytes]) -> float:
@@ -87,17 +87,18 @@ def _ending(status: int, seconds: float) -> str:
     return f"ended by {cause}" if cause else f"exit status {status}"
 
 
-def _text(log: IO[bytes]) -> str:
+def text(log: IO[bytes]) -> str:
+    """Return a log from its beginning."""
     log.seek(0)
     return log.read().decode("utf-8", "replace")
 
 
 def tail(log: IO[bytes]) -> str:
     """Return the end of a log for a reason, after copying the whole to stderr; both name nobody."""
-    text = without_person(_text(log).strip())
+    said = without_person(text(log).strip())
     with suppress(OSError, ValueError):
-        sys.stderr.write(text.encode("ascii", "backslashreplace").decode() + "\n")
-    return ("…" + text[-TAIL:] if len(text) > TAIL else text) or "it printed nothing"
+        sys.stderr.write(said.encode("ascii", "backslashreplace").decode() + "\n")
+    return ("…" + said[-TAIL:] if len(said) > TAIL else said) or "it printed nothing"
 
 
 def isolation() -> tuple[str, ...]:

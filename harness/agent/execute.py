@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.agent import versions
+from harness.agent import oom, versions
 from harness.agent.messages import CellResult, CellSpec, MessageError, Scalar, Status, to_json
 from harness.agent.privacy import without_person
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported, find
@@ -18,8 +18,6 @@ from harness.agent.telemetry.recorder import Recorder
 from harness.agent.telemetry.timed import gpu_metrics
 
 SAMPLED_SECONDS = 2.0  # tasks that are declared to last this long are sampled; the start would cost shorter ones more
-OOM_CLASSES = frozenset({"OutOfMemoryError", "ResourceExhaustedError"})  # of torch and of TensorFlow
-OOM_WORDS = ("CUDA out of memory", "DefaultCPUAllocator: can't allocate memory")  # torch, in a RuntimeError
 TENSORFLOW_OOM = "OOM when allocating"
 OOM_TEXT = 300  # characters: frameworks add pages of advice
 
@@ -40,6 +38,7 @@ def execute(spec: CellSpec, progress: Progress) -> CellResult:
     try:
         task = _found(spec)
         context = Context(spec=spec, params=fill_in(task, spec), progress=progress)
+        _check_supported(task, context)
         if task.seconds >= SAMPLED_SECONDS or spec.device != "cpu":
             recorder.watch(spec.device)
         software = versions.collect()
@@ -95,6 +94,11 @@ def _check_device(task: Task, spec: CellSpec) -> None:
         raise Unsupported(msg)
 
 
+def _check_supported(task: Task, context: Context) -> None:
+    if refusal := task.unsupported(context.spec.device, context.params):
+        raise Unsupported(refusal)
+
+
 def _check_resources(task: Task, spec: CellSpec) -> None:
     for name in task.resources:
         path = spec.resources.get(name)
@@ -133,8 +137,8 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
             return "unsupported", text or "the task does not say why"
         case Unavailable():
             return "unavailable", text or "the task does not say what is missing"
-        case _ if _ran_out_of_memory(error):
-            advice = "" if isinstance(error, MemoryError) else ": lower the batch, or give the platform more memory"
+        case _ if oom.is_lack(error):
+            advice = ": lower the batch, or give the platform more memory" if text else ""
             return "oom", f"{_without_graph(text)[:OOM_TEXT] or 'the process ran out of memory'}{advice}"
         case KeyboardInterrupt():
             return "interrupted", "stopped by a signal before it was done"
@@ -143,13 +147,6 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
         case _:
             _log_traceback(error)
             return "failed", f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _ran_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was lacking; of a framework's errors, whose classes can't be imported here, by name and words."""
-    if isinstance(error, MemoryError) or type(error).__name__ in OOM_CLASSES:
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in OOM_WORDS)
 
 
 def _without_graph(text: str) -> str:

@@ -10,7 +10,8 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from harness.agent.children import StepError, isolation, tail
+from harness.agent import oom
+from harness.agent.children import StepError, isolation, tail, text
 from harness.agent.own_process import command
 
 
@@ -29,10 +30,13 @@ class Rank:
         )
 
     def has_ended(self) -> bool:
-        """Whether it ended well. Raises StepError if it ended otherwise."""
+        """Whether it ended well. Raises MemoryError if it lacked memory, StepError if it ended otherwise."""
         status = self._process.poll()
         if status:
-            raise StepError(f"rank {self._number} of the process group: exit status {status}: {self.said()}")
+            who = f"rank {self._number} of the process group"
+            if lack := oom.told(text(self._log), status):
+                raise MemoryError(f"{who}: {lack}")
+            raise StepError(f"{who}: exit status {status}: {self.said()}")
         return status == 0
 
     def said(self) -> str:

@@ -36,6 +36,10 @@ def _no_conflict(_params: Mapping[str, Scalar]) -> str:
     return ""
 
 
+def _runs_on_all(_device: str, _params: Mapping[str, Scalar]) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Span:
     """The timed part of a workload, by `time.perf_counter`, and how many items (`image`) its own device got done."""
@@ -103,6 +107,8 @@ class Task:
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     conflict: Callable[[Mapping[str, Scalar]], str] = _no_conflict  # what of all parameters doesn't go together, or ''
+    unsupported: Callable[[str, Mapping[str, Scalar]], str] = _runs_on_all
+    """Why it can't run on a device (`cuda:0`) with all these parameters, whatever is installed; '' if it can."""
     work: tuple[str, ...] = ()  # names of parameters, numbers, that the time is proportional to
 
     def refusal(self, name: str, value: Scalar) -> str:

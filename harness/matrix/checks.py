@@ -11,7 +11,7 @@ from harness.agent.task import Framework, Task
 from harness.matrix.document import Document
 from harness.matrix.model import FRAMEWORKS, Matrix, Profile, framework_of
 from harness.matrix.problems import choices, found
-from harness.matrix.tasks import LABEL, NamedTask, complete, convert, declared, differing_keys, is_match, named_tasks
+from harness.matrix.tasks import NamedTask, complete, convert, declared, is_match, named_tasks
 
 Params = dict[str, Scalar]
 
@@ -97,12 +97,12 @@ def _check_params(document: Document, loc: tuple[str | int, ...], params: Params
 
 
 def _check_labels(document: Document, entry: str, sets: Sequence[Params]) -> None:
-    """The values by which sets differ name the tasks, so they must fit into a cell's id and a file's name."""
-    for name in differing_keys(sets):
-        for index, params in enumerate(sets):
-            if not LABEL.fullmatch(str(params[name])):
-                problem = "a value by which sets differ is made of letters, digits, '.', '_', '+' and '-', up to 64"
-                raise document.error(("tasks", entry, index, name), f"{problem}, found {found(params[name])}")
+    """The values by which sets differ name the tasks (`label`), so no two sets may come to the same name."""
+    names = [task.name for task in named_tasks({entry: sets})]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            problem = f"the values by which it differs from set {names.index(name) + 1} make the same name, {name}"
+            raise document.error(("tasks", entry, index), f"{problem}; change one of them")
 
 
 def _check_patterns(

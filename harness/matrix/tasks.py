@@ -15,7 +15,8 @@ from harness.agent.step_counts import PREFIX
 from harness.agent.task import declarations
 from harness.matrix import units
 
-LABEL = re.compile(r"[A-Za-z0-9._+-]{1,64}")
+NOT_IN_LABEL = re.compile(r"[^A-Za-z0-9._+-]+")
+MOST_LABEL = 64  # characters
 """A value that tells parameter sets apart stands in the task's name, so in cell ids and file names."""
 
 
@@ -101,5 +102,6 @@ def _full_name(entry: str, params: Mapping[str, Scalar], keys: Iterable[str]) ->
 
 
 def label(value: Scalar) -> str:
-    """Return a value as a task's name shows it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """Return a value as a task's name shows it: of a path `/data/imagenet` it is `data-imagenet`, of no text `none`."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return NOT_IN_LABEL.sub("-", text).strip("-")[-MOST_LABEL:] or "none"

@@ -52,11 +52,19 @@ def _assess(cell: Cell, bench: Bench) -> Availability:
     here = platform.availability()
     if not here.runnable:
         return here
+    if refusal := _unsupported(cell):
+        return Availability(runnable=False, reason=refusal, status="unsupported")
     for resource in needs(cell):
         missing = sources.quick_check(bench.environ, bench.cache) if resource == TF_BENCHMARKS else ""
         if missing:
             return Availability(runnable=False, reason=missing)
     return platform.offers(bench.stacks[cell.stack], cell.device)
+
+
+def _unsupported(cell: Cell) -> str:
+    """Return why the task can't run on the cell's device with its parameters, on any platform; '' if it can."""
+    task = find(cell.entry)
+    return task.unsupported(cell.device, {**task.params, **cell.params}) if task else ""
 
 
 def needs(cell: Cell) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ def test_a_good_task_gives_its_metrics_versions_and_warnings(make_spec: MakeSpec
         ("fake.interrupt", "interrupted", "stopped by a signal before it was done"),
         ("fake.nothing", "failed", "MessageError: the task measured nothing"),
         ("fake.device", "unsupported", "fake.device runs on cuda, not on cpu"),
+        ("fake.picky", "unsupported", "value 0.5 not on cpu"),
         ("fake.unknown", "failed", "no task is called 'fake.unknown'"),
         ("nowhere.at_all", "failed", "no task is called 'nowhere.at_all'"),
     ],

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.agent.messages import Scalar
 from harness.errors import UsageError
 from harness.matrix.expand import expand
 from harness.matrix.load import load, parse
 from harness.matrix.model import Matrix, framework_of
+from harness.matrix.tasks import label, named_tasks
 from tests.matrix.examples import VALID, edited
 
 SHIPPED = Path(__file__).parents[2] / "matrix.yaml"
@@ -185,3 +187,24 @@ def test_the_cpu_is_controlled_on_every_platform_of_a_host_with_a_gpu() -> None:
         for platform in ("native", "docker")
         for task, device in (("control.fma", "cpu"), ("control.fma_device", "cuda:0"))
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("/data/imagenet", "data-imagenet"),
+        (r"D:\sets\ImageNet 2012", "D-sets-ImageNet-2012"),
+        ("", "none"),
+        ("/" + "x" * 80, "x" * 64),
+        (True, "true"),
+        (1e-07, "1e-07"),
+    ],
+)
+def test_a_value_is_part_of_a_name(value: Scalar, expected: str) -> None:
+    assert label(value) == expected
+
+
+def test_sets_may_differ_in_a_path() -> None:
+    sets = {"tf_cnn.resnet50": [{"data_dir": ""}, {"data_dir": "/data"}]}
+    names = [task.name for task in named_tasks(sets)]
+    assert names == ["tf_cnn.resnet50[data_dir=none]", "tf_cnn.resnet50[data_dir=data]"]

@@ -244,10 +244,10 @@ MISTAKES = [
     ),
     (
         "{size: 4KiB, rate: 2}",
-        "[{mode: fast}, {mode: ▸a/b}]",
+        "[{mode: a-b}, ▸{mode: a/b}]",
         (
-            "tasks.fakeprobe.params[1].mode: a value by which sets differ is made of letters, digits, '.', '_', '+' "
-            "and '-', up to 64, found 'a/b'"
+            "tasks.fakeprobe.params[1]: the values by which it differs from set 1 make the same name, "
+            "fakeprobe.params[mode=a-b]; change one of them"
         ),
     ),
     (

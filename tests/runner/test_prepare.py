@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.agent.messages import write_json
+import pytest
+
+from harness.agent.messages import Scalar, write_json
 from harness.errors import PlatformError
 from harness.matrix.cells import Cell
 from harness.matrix.model import StackConfig
@@ -74,6 +76,31 @@ def test_a_platform_is_inspected_with_the_devices_of_the_cells_that_run(tmp_path
     ready = make_ready(cells, bench_of(WithoutGpu("fake", agent), tmp_path), lambda _line: None)
     assert asked == ["cpu"]
     assert set(ready.refused) == {cells[0].id}
+
+
+@pytest.mark.parametrize(
+    ("task", "params", "words"),
+    [
+        ("tf_cnn.mobilenet", {}, "needs tf.contrib"),
+        ("tf_cnn.trivial", {"xla": True}, "changes nothing on a CPU"),
+        ("tf_cnn.trivial", {"num_gpus": 2}, "counts GPUs"),
+        ("torch_decode.gpt", {"cuda_graph": True}, "needs a GPU"),
+        ("counts.torch_decode.gpt", {"cuda_graph": True}, "needs a GPU"),
+    ],
+)
+def test_what_cannot_run_on_its_device_is_refused_before_anything_is_fetched(
+    tmp_path: Path, task: str, params: dict[str, Scalar], words: str
+) -> None:
+    class Untouched(FakePlatform):
+        def prepare(self, stack: Stack, progress: Callable[[str], None]) -> Prepared:
+            raise AssertionError("nothing is installed for it")
+
+    cell = Cell(platform="fake", stack="driver", task=task, entry=task, params=params, device="cpu")
+    platform = Untouched("fake", lambda _job: Ending(exit_code=0))
+    ready = make_ready([cell], bench_of(platform, tmp_path), lambda _line: None)
+    found = ready.refused[cell.id]
+    assert (found.runnable, found.status) == (False, "unsupported")
+    assert words in found.reason
 
 
 def test_a_failed_inspection_is_said_at_once(tmp_path: Path) -> None:

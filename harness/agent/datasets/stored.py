@@ -13,6 +13,7 @@ from harness.agent.datasets.images import ImageSet
 
 FRAME = 12  # bytes before a record: its length in 8, little-endian, and their checksum
 CHECKSUM = 4  # bytes after a record
+CIFAR10_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 
 
 class DataSetError(Exception):
@@ -84,6 +85,14 @@ def shards(folder: Path) -> list[Path]:
         what = "holds no shard train-00000-of-…" if folder.is_dir() else "is no folder"
         raise DataSetError(f"data_dir: {folder} {what}: correct it, or mount it where the platform sees it")
     return found
+
+
+def check_cifar10(folder: Path) -> None:
+    """Raise DataSetError unless a folder holds CIFAR-10's training batches in the form for Python."""
+    missing = [name for name in CIFAR10_BATCHES if not (folder / name).is_file()]
+    if missing:
+        what = f"holds no {missing[0]} of CIFAR-10" if folder.is_dir() else "is no folder"
+        raise DataSetError(f"data_dir: {folder} {what}: correct it, or mount it where the platform sees it")
 
 
 def damaged_shard(folder: Path) -> str:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.agent import oom
+
 
 @contextmanager
 def in_short() -> Iterator[None]:
-    """Raise a worker's error with its last line alone: torch hands it on with the worker's traceback as its text."""
+    """Raise a worker's error with its last line alone: torch hands it on with the worker's traceback as its text.
+
+    Raises MemoryError for a worker that was killed, of which torch only says that it is gone.
+    """
     try:
         yield
     except (OSError, RuntimeError) as error:
+        if oom.is_killed_worker(error):
+            raise MemoryError(f"a DataLoader worker {oom.KILLED}") from error
         *traceback, last = str(error).strip().splitlines() or [""]
         if not traceback:
             raise

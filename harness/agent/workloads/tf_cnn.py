@@ -19,7 +19,7 @@ from typing import Any
 from harness.agent.datasets.images import TRAINING_LIMITS
 from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Scalar
-from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
+from harness.agent.task import Context, Outcome, Task, Unavailable
 from harness.agent.workloads import tf_cnn_data
 from harness.agent.workloads.steps import Items, Recorder, outcome
 from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, LaunchError, OnStep, checkout_commit, launch
@@ -47,6 +47,11 @@ LIMITS = {
     **TRAINING_LIMITS,
 }
 OWN_DEFAULT = ("num_intra_threads", "num_inter_threads", "init_learning_rate")
+
+DEVICE_FLAGS: Mapping[str, Mapping[str, Scalar]] = {
+    "cpu": {"device": "cpu", "data_format": "NHWC", "local_parameter_device": "cpu"},
+    "cuda:0": {"device": "gpu", "data_format": "NCHW", "local_parameter_device": "gpu"},
+}
 
 # On synthetic images (mean 127) the loss of these explodes at their own learning rate, most within a few steps, and a
 # training that computes with infinities is no workload. The same operations at this rate stay finite.
@@ -140,7 +145,7 @@ def run(context: Context) -> Outcome:
 def train(context: Context, on_step: OnStep) -> Trained:
     """Run the upstream program; `on_step` gets each step's seconds and loss.
 
-    Raises Unsupported for a model or device that upstream can't do, Unavailable where the stack lacks a package.
+    Raises Unavailable where the stack lacks a package.
     """
     model = context.spec.entry.partition(".")[2]
     flags = command_flags(model, context.spec.device, context.params)
@@ -164,16 +169,24 @@ def train(context: Context, on_step: OnStep) -> Trained:
 
 
 def command_flags(model: str, device: str, params: Mapping[str, Scalar]) -> list[str]:
-    """Return tf_cnn_benchmarks.py's command line without its data. Raises Unsupported for what upstream can't run."""
-    if model in BROKEN:
-        msg = f"tf_cnn {model} {BROKEN[model]}. Choose another model."
-        raise Unsupported(msg)
-    if problem := conflict(model, params):
-        raise Unsupported(problem)
+    """Return tf_cnn_benchmarks.py's command line without its data."""
     named = {name: value for name, value in params.items() if name not in tf_cnn_data.PARAMS}
     given = {name: value for name, value in named.items() if not (name in OWN_DEFAULT and value == 0)}
-    flags = {"model": model, **_device_flags(device, params), **given}
+    flags = {"model": model, **DEVICE_FLAGS[device], **given}
     return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
+
+
+def unsupported(device: str, params: Mapping[str, Scalar], *, model: str) -> str:
+    """Return why upstream can't run the model on the device with these parameters, '' if it can."""
+    if model in BROKEN:
+        return f"tf_cnn {model} {BROKEN[model]}. Choose another model."
+    if device == "cpu" and params["num_gpus"] != 1:
+        return f"tf_cnn: num_gpus {params['num_gpus']} counts GPUs and this cell has none. Set it to 1 here."
+    if device == "cpu" and params["xla"]:
+        return "tf_cnn: upstream's xla compiles for GPUs only and changes nothing on a CPU. Leave it out here."
+    if device not in DEVICE_FLAGS:
+        return f"tf_cnn runs on cpu and cuda:0, not on {device}. Make the GPU the first by CUDA_VISIBLE_DEVICES."
+    return ""
 
 
 def conflict(model: str, params: Mapping[str, Scalar]) -> str:
@@ -189,21 +202,6 @@ def _check_gpus(wanted: int, visible: int) -> None:
     if wanted > visible:
         msg = f"num_gpus is {wanted}, and TensorFlow lists {visible} GPU here. Lower it, or add GPUs to the platform."
         raise Unavailable(msg)
-
-
-def _device_flags(device: str, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    if device == "cpu" and params["num_gpus"] != 1:
-        msg = f"tf_cnn: num_gpus {params['num_gpus']} counts GPUs and this cell has none. Set it to 1 here."
-        raise Unsupported(msg)
-    if device == "cpu" and params["xla"]:
-        msg = "tf_cnn: upstream's xla compiles for GPUs only and changes nothing on a CPU. Leave it out here."
-        raise Unsupported(msg)
-    if device == "cpu":
-        return {"device": "cpu", "data_format": "NHWC", "local_parameter_device": "cpu"}
-    if device == "cuda:0":
-        return {"device": "gpu", "data_format": "NCHW", "local_parameter_device": "gpu"}
-    msg = f"tf_cnn runs on cpu and cuda:0, not on {device}. Make the GPU the first by CUDA_VISIBLE_DEVICES."
-    raise Unsupported(msg)
 
 
 def import_tensorflow() -> tuple[Any, float]:
@@ -268,6 +266,7 @@ def _task(model: str) -> Task:
         devices=("cpu", "cuda"),
         choices={"variable_update": VARIABLE_UPDATES, "data_name": tuple(DATA)},
         conflict=partial(conflict, model),
+        unsupported=partial(unsupported, model=model),
         work=("batch_size", "num_batches"),
         resources=("tf_benchmarks",),
         limits=LIMITS,

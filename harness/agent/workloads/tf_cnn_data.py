@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.agent.datasets.images import TRAINING_PARAMS, ImageSet, tensorflow_encoder
 from harness.agent.datasets.kept import kept
-from harness.agent.datasets.stored import DataSetError, damaged_shard, shards, write_records
+from harness.agent.datasets.stored import DataSetError, check_cifar10, damaged_shard, shards, write_records
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Unavailable
 
@@ -73,7 +73,8 @@ def prepared(context: Context, tensorflow: Any) -> Iterator[Data]:  # noqa: ANN4
 @contextmanager
 def _blamed(context: Context, folder: Path, tensorflow: Any) -> Iterator[None]:  # noqa: ANN401 - a module
     """Only a failed training has its shards looked through: before one that would change what is in memory."""
-    if context.text("data_name") != "imagenet":
+    if context.text("data_name") == "cifar10":
+        check_cifar10(folder)
         yield
         return
     shards(folder)

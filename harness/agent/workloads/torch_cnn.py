@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from harness.agent.datasets.images import TRAINING_LIMITS
@@ -40,8 +41,9 @@ SECONDS: Mapping[str, float] = {
     "resnet50": 300.0,
     "resnet50_v1.5": 320.0,
     "inception3": 400.0,
-    "resnet20": 15.0,  # on CIFAR-10's images
+    "resnet20": 15.0,
 }
+ON_CIFAR10 = frozenset({"resnet20"})
 
 
 def run(context: Context) -> Outcome:
@@ -55,12 +57,7 @@ def run(context: Context) -> Outcome:
 
 
 def chosen(context: Context) -> Prepare:
-    """Return what prepares the twin that the entry names.
-
-    Raises Unsupported for a CUDA graph on a CPU, Unavailable where there is no place for its data.
-    """
-    if context.flag("cuda_graph"):
-        torch_graph.check(context.spec.device)
+    """Return what prepares the twin that the entry names. Raises Unavailable where there is no place for its data."""
     torch_images.check(context)
     return _prepared
 
@@ -73,8 +70,10 @@ def follow(torch: Any, context: Context, share: Share) -> None:  # noqa: ANN401 
             work.step(number)
 
 
-def conflict(params: Mapping[str, Scalar]) -> str:
+def conflict(model: str, params: Mapping[str, Scalar]) -> str:
     """Return which parameters don't go together and what to do, empty if they do."""
+    if params["real_data"] and model in ON_CIFAR10:
+        return f"real_data makes images of ImageNet's size, and {model} is made for CIFAR-10's. Leave it out."
     if params["processes"] != 1 and params["forward_only"]:
         return "processes share gradients, and forward_only has none. Set one of the two."
     if params["cuda_graph"] and (params["processes"] != 1 or params["compile"]):
@@ -109,7 +108,7 @@ class _Model:
         self._precision = context.text("precision")
         self._twin = twin
         self._supply = images
-        self.versions = images.versions
+        self.versions: Mapping[str, str] = {**images.versions, **torch_ranks.versions(torch, context)}
         self.data_seconds = images.data_seconds
         self._model = twin.model().to(self._device, memory_format=layout(torch, context))
         shared = share(self._model)
@@ -180,7 +179,8 @@ def _task(model: str) -> Task:
         frameworks=("torch",),
         devices=("cpu", "cuda"),
         choices={"precision": PRECISIONS},
-        conflict=conflict,
+        conflict=partial(conflict, model),
+        unsupported=torch_graph.unsupported,
         work=("batch_size", "num_batches"),
         limits=LIMITS,
         seconds=SECONDS[model],

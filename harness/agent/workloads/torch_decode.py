@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.agent.messages import Scalar
-from harness.agent.task import Context, Outcome, Task, Unsupported
+from harness.agent.task import Context, Outcome, Task
 from harness.agent.workloads import torch_graph, torch_steps
 from harness.agent.workloads.steps import Items
 from harness.agent.workloads.torch_steps import Prepare, whole
@@ -34,16 +34,16 @@ def run(context: Context) -> Outcome:
     return torch_steps.run(context, chosen(context), Items(name="token", per_step=1, on_device=1))
 
 
-def chosen(context: Context) -> Prepare:
-    """Return what prepares the decoding. Raises Unsupported for a graph without a GPU, and for sizes that don't fit."""
-    if context.flag("cuda_graph"):
-        torch_graph.check(context.spec.device)
-    if context.integer("width") % context.integer("heads"):
-        msg = (
-            f"width {context.integer('width')} is no multiple of heads {context.integer('heads')}: correct matrix.yaml"
-        )
-        raise Unsupported(msg)
+def chosen(context: Context) -> Prepare:  # noqa: ARG001 - all parameters go together
+    """Return what prepares the decoding."""
     return whole(Decoding)
+
+
+def conflict(params: Mapping[str, Scalar]) -> str:
+    """Return which sizes don't fit and what to do, empty if they do."""
+    if int(params["width"]) % int(params["heads"]):
+        return f"width {params['width']} is no multiple of heads {params['heads']}. Change one of the two."
+    return ""
 
 
 class Decoding:
@@ -84,6 +84,8 @@ TASKS: Mapping[str, Task] = {
         params=PARAMS,
         frameworks=("torch",),
         devices=("cpu", "cuda"),
+        conflict=conflict,
+        unsupported=torch_graph.unsupported,
         work=("num_batches",),
         seconds=8.0,
     ),

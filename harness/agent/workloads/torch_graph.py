@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.agent.task import Unsupported
+from harness.agent.messages import Scalar
 
 WARMUP = 3  # times on a stream of their own before a capture, as torch's documentation has it
 
 
-def check(device: str) -> None:
-    """Raise Unsupported where there is no GPU."""
-    if device == "cpu":
-        msg = "a CUDA graph needs a GPU: run the task without cuda_graph here"
-        raise Unsupported(msg)
+def unsupported(device: str, params: Mapping[str, Scalar]) -> str:
+    """Return why a workload can't use its graph on the device; '' if it can, or is not asked to."""
+    if params["cuda_graph"] and device == "cpu":
+        return "a CUDA graph needs a GPU: run the task without cuda_graph here"
+    return ""
 
 
 def captured(torch: Any, work: Callable[[], None]) -> Callable[[], None]:  # noqa: ANN401 - a module

@@ -23,8 +23,7 @@ from harness.agent.datasets.kept import kept
 from harness.agent.datasets.stored import DataSetError, Stored, write_files
 from harness.agent.datasets.worker_errors import in_short
 from harness.agent.messages import Scalar
-from harness.agent.task import Context, Unavailable, Unsupported
-from harness.agent.workloads.upstream import IMAGENET_CLASSES
+from harness.agent.task import Context, Unavailable
 
 PARAMS: Mapping[str, Scalar] = {
     "real_data": False,
@@ -32,7 +31,6 @@ PARAMS: Mapping[str, Scalar] = {
     **TRAINING_PARAMS,
 }  # workers of the DataLoader; 0: none
 AHEAD = 2  # batches that each worker has ready, torch's default
-CIFAR10 = "torch_cnn: real_data makes images of ImageNet's size, and this model is made for CIFAR-10's: leave it out"
 
 
 class Images(Protocol):
@@ -134,13 +132,11 @@ def check(context: Context) -> None:
 def supplied(torch: Any, context: Context, side: int, classes: int) -> Iterator[Images]:  # noqa: ANN401 - a module
     """Yield the images that the parameters ask for.
 
-    Raises Unsupported for a model that is not made for ImageNet's, DataSetError if the set was changed meanwhile.
+    Raises DataSetError if the set was changed meanwhile.
     """
     if not context.flag("real_data"):
         yield Synthetic(torch, context, side, classes)
         return
-    if classes != IMAGENET_CLASSES:
-        raise Unsupported(CIFAR10)
     started = time.perf_counter()
     images = ImageSet.to_train(context, pillow_encoder())
     stored = kept(Path(context.spec.locations[0].path), "files", images, write_files)

@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from harness.agent import oom
 from harness.agent.messages import CellSpec, to_json
 from harness.agent.ranks import Rank, meeting
 from harness.agent.task import Context, Unavailable
@@ -41,7 +42,7 @@ class _Seat:
 def joined(torch: Any, context: Context) -> Iterator[Share]:  # noqa: ANN401 - a module
     """Start the other ranks, if the parameters ask for any, and yield what makes a model one of all.
 
-    Raises Unavailable where GPUs are lacking, StepError with what a rank said that failed.
+    Raises Unavailable where GPUs are lacking; of another rank that failed StepError with what it said, or MemoryError.
     """
     ranks = context.integer("processes")
     if ranks == 1:
@@ -57,9 +58,24 @@ def joined(torch: Any, context: Context) -> Iterator[Share]:  # noqa: ANN401 - a
         try:
             with _member(torch, context.spec.device, seat) as share:
                 yield share
-        except RuntimeError:  # of torch, whose text only says that a connection is gone
-            _blame(others)
+        except RuntimeError as error:  # of torch, whose text only says that a connection is gone
+            if not oom.is_lack(error):
+                _blame(others)
             raise
+
+
+def versions(torch: Any, context: Context) -> dict[str, str]:  # noqa: ANN401 - a module
+    """Return what joins the ranks, `torch.distributed`: `gloo` or `nccl 2.29.7`; nothing of one that is alone."""
+    if context.integer("processes") == 1:
+        return {}
+    backend = _backend(torch, context.spec.device)
+    number = ".".join(map(str, torch.cuda.nccl.version())) if backend == "nccl" else ""
+    return {"torch.distributed": f"{backend} {number}".strip()}
+
+
+def _backend(torch: Any, device: str) -> str:  # noqa: ANN401 - a module
+    """NCCL between GPUs; gloo without them, and where torch is built without NCCL, as it is for Windows."""
+    return "nccl" if device != "cpu" and torch.distributed.is_nccl_available() else "gloo"
 
 
 def _alone(model: Any) -> Any:  # noqa: ANN401 - a model
@@ -83,7 +99,7 @@ def _start(context: Context, seat: _Seat) -> Rank:
 
 
 def _blame(others: Sequence[Rank]) -> None:
-    """Raise StepError if a rank has failed, or does within LAST_WORDS."""
+    """Raise what a rank has failed with, if one has or does within LAST_WORDS."""
     due = time.monotonic() + LAST_WORDS
     while time.monotonic() < due:
         ended = [other.has_ended() for other in others]  # each is asked every time
@@ -96,7 +112,7 @@ def _blame(others: Sequence[Rank]) -> None:
 def _member(torch: Any, device: str, seat: _Seat) -> Iterator[Share]:  # noqa: ANN401 - a module
     distributed = importlib.import_module("torch.distributed")
     distributed.init_process_group(
-        "nccl" if device != "cpu" and distributed.is_nccl_available() else "gloo",
+        _backend(torch, device),
         init_method=seat.store.as_uri(),
         rank=seat.rank,
         world_size=seat.ranks,

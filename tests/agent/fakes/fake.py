@@ -108,6 +108,12 @@ TASKS = {
     "interrupt": Task(summary="Is interrupted.", run=run_interrupt),
     "hang": Task(summary="Never ends.", run=run_hang),
     "device": Task(summary="Wants a GPU.", run=run_good, params=GOOD, devices=("cuda",)),
+    "picky": Task(
+        summary="Runs with value 1 only.",
+        run=run_good,
+        params=GOOD,
+        unsupported=lambda device, params: "" if params["value"] == 1 else f"value {params['value']} not on {device}",
+    ),
     "steps": Task(summary="Is a workload.", run=run_steps, params=GOOD, devices=("cpu", "cuda")),
     "resource": Task(summary="Wants a checkout.", run=run_good, params=GOOD, resources=("tf_benchmarks",)),
 }

@@ -169,6 +169,16 @@ def test_a_workers_error_is_one_line(kind: type[Exception]) -> None:
     assert str(raised.value) == f"in a DataLoader worker: {last}: give the platform more of it (shm_size)"
 
 
+def test_a_worker_that_was_killed_lacked_memory() -> None:
+    """What torch raises then, as it was seen; `test_on_stacks` kills a real one."""
+    gone = RuntimeError("DataLoader worker (pid(s) 77) exited unexpectedly")
+    gone.__cause__ = RuntimeError("DataLoader worker (pid 77) is killed by signal: Killed. ")
+    with pytest.raises(MemoryError, match="a DataLoader worker was killed"), in_short():
+        raise gone
+    with pytest.raises(RuntimeError, match="exited unexpectedly"), in_short():
+        raise RuntimeError("DataLoader worker (pid(s) 77) exited unexpectedly")
+
+
 def test_an_error_of_one_line_stays_as_it_is() -> None:
     error = FileNotFoundError(2, "No such file or directory", "000001.jpg")
     with pytest.raises(FileNotFoundError) as raised, in_short():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from harness import sources
 from harness.agent.messages import CellResult, Location, Scalar
+from harness.agent.workloads import tf_cnn
 from harness.agent.workloads.tf_cnn_launcher import SCRIPTS, UPSTREAM_COMMIT
 from harness.cache import cache_dir
 from tests.agent.cells import LIMIT, ROOT, run_cell, stack_python
@@ -71,8 +73,8 @@ def tensorflow_python() -> Path:
 
 @pytest.fixture(scope="module")
 def checkout() -> Path:
-    if not os.environ.get("TF_BENCHMARKS"):
-        pytest.skip("TF_BENCHMARKS is not set")
+    if not (os.environ.get("TF_BENCHMARKS") or sources.is_cached(cache_dir())):
+        pytest.skip("TF_BENCHMARKS is not set, and no checkout of tensorflow/benchmarks lies in the cache")
     return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=lambda _line: None)
 
 
@@ -96,8 +98,11 @@ def _assert_sound(
     within_steps = batches * per_step / sum(steps.samples[warmup:])
     # What is counted over the whole loop can't be faster than the steps in it (upstream prints two decimals).
     assert within_steps / 2 < metrics[rate].samples[0] <= within_steps + 0.01
-    startup = metrics["startup_seconds"].samples[0]
-    assert startup > metrics["import_seconds"].samples[0] + steps.samples[0]
+    start = [metrics[f"{name}_seconds"].samples[0] for name in ("start", "import", "build", "step")]
+    assert metrics["startup_seconds"].samples[0] == pytest.approx(sum(start))
+    assert min(start) > 0
+    assert metrics["warmup_seconds"].samples[0] == pytest.approx(sum(steps.samples[:warmup]))
+    assert metrics["peak_memory_bytes"].samples[0] > 50 * 2**20
 
 
 def test_the_torch_twins_have_the_recorded_counts(torch_python: Path) -> None:
@@ -153,6 +158,39 @@ def test_tf_cnn_runs(checkout: Path, stack: str) -> None:
     assert not dash or result.versions["tensorflow"].startswith(f"{version}.")
 
 
+def test_tf_cnn_runs_forward_only(checkout: Path, tensorflow_python: Path) -> None:
+    params: dict[str, Scalar] = {"num_batches": 12, "num_warmup_batches": 3, "forward_only": True}
+    resources = {"tf_benchmarks": str(checkout)}
+    result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources=resources)
+    _assert_sound(result, warmup=3, batches=12, per_step=32)
+    assert "loss" not in {metric.name for metric in result.metrics}
+
+
+def test_what_tf_cnn_cannot_train_on_fails(checkout: Path, tensorflow_python: Path, tmp_path: Path) -> None:
+    resources = {"tf_benchmarks": str(checkout)}
+    few: dict[str, Scalar] = {"num_batches": 10, "num_warmup_batches": 1}
+    for params, words in (
+        ({"init_learning_rate": 100.0}, "The loss is nan from"),
+        ({"data_dir": str(tmp_path / "gone")}, "is no folder"),
+    ):
+        result = run_cell("tf_cnn.trivial", {**few, **params}, python=tensorflow_python, resources=resources)
+        assert (result.status, result.metrics) == ("failed", ())
+        assert words in result.reason
+
+
+def test_every_model_of_upstream_builds_its_graph(checkout: Path, tensorflow_python: Path) -> None:
+    """Each in a process of its own, so that one that fails is named."""
+    script = Path(__file__).with_name("tf_counts.py")
+    failed = {}
+    for data_name, models in tf_cnn.DATA.items():
+        for model in models:
+            argv = [tensorflow_python, script, checkout, f"{data_name}/{model}"]
+            done = subprocess.run(list(map(str, argv)), cwd=ROOT, capture_output=True, text=True, check=False)
+            if done.returncode or not json.loads(done.stdout.splitlines()[-1])[model]["sizes"]:
+                failed[model] = done.stderr[-300:]
+    assert failed == {}
+
+
 def test_a_model_that_diverges_is_sound_at_its_tame_rate(checkout: Path, tensorflow_python: Path) -> None:
     result = run_cell("tf_cnn.lenet", python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     _assert_sound(result, warmup=5, batches=20, per_step=32)
@@ -166,6 +204,12 @@ def test_a_model_that_diverges_is_sound_at_its_tame_rate(checkout: Path, tensorf
         ("resnet50", 1, {"channels_last": True}),
         ("inception3", 1, {"forward_only": True}),
         ("resnet20", 32, {"precision": "bfloat16"}),
+        pytest.param(
+            "resnet20",
+            8,
+            {"compile": True},
+            marks=pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile wants a C++ compiler: no g++"),
+        ),
     ],
 )
 def test_torch_cnn_runs(torch_python: Path, model: str, batch_size: int, options: Mapping[str, Scalar]) -> None:
@@ -185,6 +229,7 @@ def test_two_processes_share_a_training(torch_python: Path) -> None:
     few: dict[str, Scalar] = {"batch_size": 8, "num_batches": 10, "num_warmup_batches": 2, "threads": 1, "processes": 2}
     result = run_cell("torch_cnn.resnet20", few, python=torch_python)
     _assert_sound(result, warmup=2, batches=10, per_step=16)
+    assert result.versions["torch.distributed"] == "gloo"
 
 
 # The others' images are other ones: from the second step on, their gradients show in rank 0's loss.
@@ -407,6 +452,34 @@ def test_tf_cnn_names_the_record_that_is_cut(checkout: Path, tensorflow_python: 
     result = run_cell("tf_cnn.trivial", params, python=tensorflow_python, resources={"tf_benchmarks": str(checkout)})
     assert (result.status, result.metrics) == ("failed", ())
     assert result.reason.startswith(f"{cut} is cut at byte")
+
+
+# A worker that loses its life in the middle of a pass, as where the kernel ends it for memory.
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from harness.agent.datasets.images import ImageSet
+from harness.agent.probes import storage_loader_torch as probe
+
+if __name__ == "__main__":
+    loader = probe.TorchLoader(batch_size=1, cuda=False)
+    images = ImageSet(count=64, width=500, height=375, quality=90, shard_size=64, seed=0, encoder=loader.encoder)
+    stored = loader.write("files", Path(sys.argv[1], "files"), images)
+    found = ""
+    try:
+        for number, _ in enumerate(loader.passes("files", stored, images, probe.Way(workers=1, start="fork"))()):
+            if number == 0:
+                children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+                os.kill(int(children[-1]), signal.SIGKILL)
+    except MemoryError as error:
+        found = str(error)
+    print(json.dumps({"found": found}))
+"""
+
+
+def test_a_loaders_worker_that_is_killed_lacked_memory(torch_python: Path, tmp_path: Path) -> None:
+    found = _counts(torch_python, "-c", KILLED, tmp_path)["found"]
+    assert found == "a DataLoader worker was killed, as the kernel does where memory is lacking"
 
 
 def _counted(result: CellResult) -> Mapping[str, float]:

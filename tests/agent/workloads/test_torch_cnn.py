@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from harness.agent.task import Unavailable, Unsupported
+from harness.agent.task import Unavailable
 from harness.agent.workloads import tf_cnn, torch_cnn
 from tests.agent.workloads.conftest import MakeContext
 
@@ -46,6 +46,13 @@ def test_what_torch_cannot_do_together_is_refused_by_plan() -> None:
     assert "Leave processes and compile out" in task.conflict({**task.params, "cuda_graph": True, "compile": True})
 
 
-def test_a_cuda_graph_needs_a_gpu(make_context: MakeContext) -> None:
-    with pytest.raises(Unsupported, match="a CUDA graph needs a GPU"):
-        torch_cnn.run(make_context("torch_cnn.trivial", params={"cuda_graph": True}))
+def test_a_cuda_graph_needs_a_gpu() -> None:
+    task = torch_cnn.TASKS["trivial"]
+    assert "a CUDA graph needs a GPU" in task.unsupported("cpu", {**task.params, "cuda_graph": True})
+    assert task.unsupported("cuda:0", {**task.params, "cuda_graph": True}) == ""
+
+
+def test_images_of_cifar10_are_not_made() -> None:
+    task = torch_cnn.TASKS["resnet20"]
+    assert "resnet20 is made for CIFAR-10's" in task.conflict({**task.params, "real_data": True})
+    assert torch_cnn.TASKS["lenet"].conflict({**task.params, "real_data": True}) == ""

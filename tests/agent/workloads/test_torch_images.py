@@ -9,7 +9,7 @@ import pytest
 from harness.agent.datasets.images import Encoder
 from harness.agent.datasets.stored import DataSetError
 from harness.agent.messages import Location
-from harness.agent.task import Context, Unavailable, Unsupported, find
+from harness.agent.task import Context, Unavailable, find
 from harness.agent.workloads import torch_images
 from harness.agent.workloads.upstream import IMAGENET_CLASSES
 from tests.agent.workloads.conftest import MakeContext
@@ -68,11 +68,6 @@ def test_what_fails_for_another_reason_keeps_it(context: Context) -> None:
 
     with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
         train()
-
-
-def test_images_of_cifar10_are_not_made(context: Context) -> None:
-    with pytest.raises(Unsupported, match="CIFAR-10"), torch_images.supplied(None, context, 32, 11):
-        pass
 
 
 def test_data_need_a_location(make_context: MakeContext) -> None:

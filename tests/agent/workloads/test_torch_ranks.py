@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -38,6 +39,19 @@ def test_what_several_need_is_told(make_context: MakeContext, torch: SimpleNames
         pass
 
 
+@pytest.mark.parametrize(
+    ("device", "nccl", "expected"),
+    [("cpu", True, "gloo"), ("cuda:0", True, "nccl 2.29.7"), ("cuda:0", False, "gloo")],
+)
+def test_what_joins_the_ranks_is_recorded(make_context: MakeContext, device: str, nccl: bool, expected: str) -> None:
+    torch = fake_torch()
+    torch.distributed.is_nccl_available = lambda: nccl
+    torch.cuda.nccl = SimpleNamespace(version=lambda: (2, 29, 7))
+    context = make_context("torch_cnn.trivial", device=device, params={"processes": 2})
+    assert torch_ranks.versions(torch, context) == {"torch.distributed": expected}
+    assert torch_ranks.versions(torch, make_context("torch_cnn.trivial", device=device)) == {}
+
+
 @contextmanager
 def fake_member(torch: object, device: str, seat: object) -> Iterator[torch_ranks.Share]:
     yield lambda model: model
@@ -48,6 +62,17 @@ def fake_member(torch: object, device: str, seat: object) -> Iterator[torch_rank
     [
         ("import sys; sys.exit('no room')", StepError, "rank 1 of the process group: exit status 1: no room"),
         ("pass", RuntimeError, "Connection closed by peer"),
+        (
+            "import sys; sys.exit('torch.OutOfMemoryError: CUDA out of memory. Tried' + 700 * '.' + '\\nleft over')",
+            MemoryError,
+            "rank 1 of the process group: torch.OutOfMemoryError: CUDA out of memory",
+        ),
+        pytest.param(
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            MemoryError,
+            "rank 1 of the process group: was killed",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
+        ),
     ],
 )
 def test_a_rank_that_failed_is_told_in_place_of_the_lost_connection(
@@ -65,3 +90,13 @@ def test_a_rank_that_hangs_is_ended(make_context: MakeContext, monkeypatch: pyte
     monkeypatch.setattr(torch_ranks, "_member", fake_member)
     with torch_ranks.joined(fake_torch(), make_context("torch_cnn.trivial", params={"processes": 3})) as share:
         assert share("model") == "model"
+
+
+def test_what_this_process_lacks_is_not_blamed_on_another(
+    make_context: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_process, "PROGRAM", "import sys; sys.exit('Connection closed by peer')")
+    monkeypatch.setattr(torch_ranks, "_member", fake_member)
+    context = make_context("torch_cnn.trivial", params={"processes": 2})
+    with pytest.raises(RuntimeError, match="CUDA out of memory"), torch_ranks.joined(fake_torch(), context):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
