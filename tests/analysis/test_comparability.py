@@ -314,7 +314,8 @@ def reported() -> Iterator[str]:
     yield from (f"gpu.devices.0.loaded_{name}" for name in links.COLUMNS)
     yield from ("remote.same_host", "wsl.version", "processors", "stack.lock_sha256", "gpu.simulated")
     yield from (f"versions.{name}" for name in ("gpu", "gpu_uuid", "gpu_numa_node", "native_helper"))
-    yield from ("cpu.cache_bytes.L2", "storage.host.disks.0.model", "system.mitigations.l1tf", "kernel.parameters.psi")
+    yield from ("cpu.cache_bytes.L2", "storage.host.disks.0.model", "storage.host.drive")
+    yield from ("system.mitigations.l1tf", "kernel.parameters.psi")
     yield from ("cgroup.memory_bytes", "cgroup.swap_bytes", "memory.nodes.0.cpus")  # which depend on its version
 
 

@@ -324,7 +324,7 @@ def test_what_tells_nothing_apart_is_left_to_the_table(document: Document) -> No
     found = composed(document)
     forest = found.headlines[1].forest
     assert forest is not None
-    assert "tmpfs, warm" in forest.narrow[0]
+    assert "tmpfs" in forest.narrow[0]
     assert "cold" not in forest.narrow[0]
     assert "loop" not in forest.narrow[0]
     assert all("loop native" in row.dims for row in found.table.rows)
