@@ -209,6 +209,8 @@ def _begin(arguments: argparse.Namespace) -> Run:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from harness.planning import print_parts
+    from harness.platforms.reach import parts
     from harness.runner.progress import RunProgress
     from harness.runner.run import execute
 
@@ -220,6 +222,7 @@ def _run(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    print_parts(parts(run.matrix.platforms, dict.fromkeys(cell.platform for cell in run.plan.cells)))
     with RunProgress(console) as reporter:
         lines = execute(run, reporter=reporter, settled=_settled(run), environ=os.environ)
     last = {(line.cell, line.block): line.status for line in lines}

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,9 @@ def run_plan(arguments: argparse.Namespace) -> int:
         print(json.dumps(record, indent=2, ensure_ascii=False))
     else:
         _print_plan(plan.profile_name, rows, least, most)
-        _print_parts(parts)
+        print_parts(parts)
+        if parts:
+            print("`plan --boots` proposes how often to boot each; `report` takes all their bundles together")
     return 0
 
 
@@ -97,12 +100,11 @@ def _parts(arguments: argparse.Namespace) -> dict[str, tuple[str, ...]]:
     return parts(matrix.platforms, dict.fromkeys(cell.platform for cell in cells))
 
 
-def _print_parts(parts: dict[str, tuple[str, ...]]) -> None:
+def print_parts(parts: Mapping[str, Sequence[str]]) -> None:
+    """Say which platforms this boot measures and which are for boots of another system."""
     here = {"win32": "windows"}.get(sys.platform, sys.platform)
     for system, names in parts.items():
         print(f"{'this boot, of' if system == here else 'a boot of'} {system}, is for: {', '.join(names)}")
-    if parts:
-        print("`plan --boots` proposes how often to boot each; `report` takes all their bundles together")
 
 
 def _plan_boots(arguments: argparse.Namespace) -> int:

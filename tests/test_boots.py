@@ -14,7 +14,7 @@ import pytest
 from harness.boots import alternating, known_boots, propose
 from harness.results.merge import merge, merged
 from tests.boots import linux, windows, write_boot
-from tests.program import MATRIX, harness, one_line_error, project
+from tests.program import MATRIX, bundle_of, harness, journal_of, one_line_error, project
 
 PARTS = {"linux": ("native", "docker"), "windows": ("native", "wsl")}
 TWO_SYSTEMS = MATRIX.replace("  docker: {kind: container}", "  windows: {kind: native, os: windows}")
@@ -85,6 +85,21 @@ def test_plan_says_what_this_boot_measures_and_what_the_others_are_for(tmp_path:
     assert "a boot of windows, is for: native, windows" in done.stdout
     plan = json.loads(harness("plan", "--profile", "both", "--json", cwd=tmp_path).stdout)
     assert plan["boots"] == {"linux": ["native"], "windows": ["native", "windows"]}
+
+
+def test_run_measures_its_part_and_leaves_the_other_systems(tmp_path: Path) -> None:
+    project(tmp_path, TWO_SYSTEMS)
+    done = harness("run", "--profile", "both", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "this boot, of linux, is for: native\n" in done.stdout
+    assert "a boot of windows, is for: native, windows\n" in done.stdout
+    lines = journal_of(tmp_path)
+    assert {line["status"] for line in lines if line["cell"].startswith("native")} == {"ok"}
+    (reason,) = {line["reason"] for line in lines if line["cell"].startswith("windows/")}
+    assert {line["status"] for line in lines if line["cell"].startswith("windows/")} == {"unavailable"}
+    assert "boot Windows" in reason
+    told = json.loads((bundle_of(tmp_path) / "run.json").read_text("utf-8"))["platforms"]["windows"]
+    assert (told["available"], told["reason"]) == (False, reason)
 
 
 def test_plan_boots_proposes_a_schedule(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import interpreters, stacks
+from harness import interpreters, packages, stacks
 from harness.errors import StackError
 from harness.matrix.model import StackConfig
 from harness.stacks import Stack
@@ -33,6 +33,20 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.Fix
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
         monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "links"))
         monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "HINT: This error might have occurred since this system does not have Windows Long Path support enabled.",
+        "error: failed to create file `C:\\deep`: The filename or extension is too long. (os error 206)",
+    ],
+)
+def test_a_path_that_is_too_long_for_windows_is_told_with_its_remedy(output: str) -> None:
+    error = packages.failure("torch", output)
+    assert "too long for Windows" in error.problem
+    assert "LongPathsEnabled" in error.remedy
+    assert "OVERHEAD_MATRIX_CACHE" in error.remedy
 
 
 @pytest.fixture

@@ -129,6 +129,23 @@ def test_a_boot_that_changes_the_ratio_widens_the_interval(tmp_path: Path) -> No
     assert other.noise_floor < 0.01, "both arms of the baseline share what the boot does"
 
 
+@pytest.mark.parametrize("created", ["2026-01-02T13:00:00+00:00", "2026-01-01T22:00:00-09:30", "2026-02-01T00:00:00Z"])
+def test_a_clock_that_is_off_changes_no_comparison(created: str, tmp_path: Path) -> None:
+    """Windows keeps local time, and a boot's clock may be hours away, up to another order of the boots."""
+    drawn = [linux(1), windows(2), linux(3), windows(4)]
+    right = compare(bundle_of(tmp_path / "right", drawn))
+    paths = [
+        write_boot(tmp_path / boot.id, boot) for boot in (drawn[0], replace(drawn[1], created=created), *drawn[2:])
+    ]
+    journal = paths[1] / "journal.jsonl"
+    text = journal.read_text("utf-8")
+    journal.write_text(text.replace("2026-01-01T00:00", "2026-01-01T09:30"), encoding="utf-8")
+    assert journal.read_text("utf-8") != text
+    with merged(paths) as bundle:
+        off = compare(bundle)
+    assert off == right
+
+
 def test_only_the_boots_that_had_both_count_for_a_pair(tmp_path: Path) -> None:
     without = Boot(number=3, costs={"native": 1.0}, absent=("docker",), effects={"": 0.5})
     docker = step(bundle_of(tmp_path, [linux(1), linux(2), without]), "docker")
