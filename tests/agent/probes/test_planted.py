@@ -38,7 +38,7 @@ FILES = 60
             {"working_set": 4096},
             {"max_bytes": 4096, "loads": 500_000, "samples": 900},
         ),
-        ("memory.faults", "fault_seconds", {"page_bytes": 4096}, {"region_bytes": 16 * MIB, "samples": 60}),
+        ("memory.faults", "fault_seconds", {"page_bytes": 4096}, {"region_bytes": 16 * MIB, "samples": 30}),
         ("memory.affinity", "work_seconds", {"pinned": False}, {"loads": 500_000, "samples": 80}),
         (
             "driver.switch",  # not by a competing load: the kernel prefers who has just slept to who never does
@@ -48,7 +48,7 @@ FILES = 60
         ),
     ],
 )
-def test_half_a_cpu_is_seen(
+def test_a_part_of_a_cpu_is_seen(
     run_task: RunTask,
     native: NativeHelper,
     entry: str,
@@ -62,9 +62,10 @@ def test_half_a_cpu_is_seen(
         return [1 / each if name.endswith("bandwidth") else each for each in samples]
 
     usual = min(min(seconds(metric(run_task(entry, locations=(), **params), name, **dims).samples)) for _ in range(2))
-    with cpu_limit(0.5):
+    share = 0.2 if entry == "memory.faults" else 0.5  # what a fault costs varies with what else the host does
+    with cpu_limit(share):
         limited = mean(seconds(metric(run_task(entry, locations=(), **params), name, **dims).samples))
-    assert 1.5 < limited / usual < 12
+    assert 1.5 < limited / usual < 30
 
 
 def test_a_competing_load_on_its_core_is_seen_by_the_start_of_threads_and_processes(
