@@ -13,12 +13,18 @@ TARGETS = ("sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_90", "sm_100", "sm_1
 INSTRUCTION = 16  # bytes, from sm_70 on
 
 
-@pytest.fixture
-def ptxas() -> str:
-    found = shutil.which("ptxas")
-    if found is None:
+def assemblers() -> list[str]:
+    """Return every ptxas of this machine, that on the PATH first: each toolkit knows other GPUs."""
+    named = [shutil.which("ptxas"), *map(str, sorted(Path("/usr/local").glob("cuda*/bin/ptxas")))]
+    real = {Path(path).resolve(): path for path in reversed(named) if path is not None}
+    return list(real.values())
+
+
+@pytest.fixture(params=[*assemblers()] or [""])
+def ptxas(request: pytest.FixtureRequest) -> str:
+    if not request.param:
         pytest.skip("no NVIDIA GPU toolkit's ptxas on this machine")
-    return found
+    return str(request.param)
 
 
 def supported(ptxas: str) -> list[str]:

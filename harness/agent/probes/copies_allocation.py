@@ -5,15 +5,17 @@ device's default pool, freed and taken again without a wait in between, as the p
 cuMemHostAlloc (`host`) and cuMemHostRegister of memory that is present (`registered`).
 
 `pinned_reached_bytes` is how much a process of its own could pin in blocks, which stays within a safe share of the
-memory: the outcome is `limited` if the platform refused before that.
+memory: the outcome is `limited` if the platform refused before that. Windows lets about half of all memory be pinned,
+so there the search goes beyond the half, where that much is available; elsewhere a limit is a setting or far below.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from harness.agent import host_memory, pinned_ceiling
+from harness.agent import host_memory, pinned_ceiling, win32
 from harness.agent.cuda_errors import CudaOutOfMemoryError
 from harness.agent.cuda_operations import Memory
 from harness.agent.cuda_session import Session, ordinal, paced, session
@@ -23,6 +25,8 @@ from harness.agent.probes.copies_paths import largest, pace, sizes
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 
 WARMUP = 1
+BEYOND_HALF = 0.55  # of all memory
+LEAVING = 0.8  # of the available memory
 SMALLEST = 4096
 GROWTH = 16
 KINDS = {"device": Memory.DEVICE, "pool": Memory.POOL, "host": Memory.HOST, "registered": Memory.REGISTERED}
@@ -54,11 +58,18 @@ def _pinned_ceiling(context: Context) -> tuple[list[Metric], list[str], str]:
 
 
 def _ceiling(context: Context) -> Ceiling:
-    """Search in a child process: up to the size asked for, never beyond the share of the memory that is available."""
+    """Search in a child process: up to the size asked for, and no more than a share of the available memory."""
     block = context.integer("pinned_block")
-    safe = int(host_memory.available() * context.number("pinned_share"))
-    most = min(safe, context.integer("pinned_bytes")) // block * block
-    return pinned_ceiling.search(ordinal(context), block, most)
+    most = min(int(host_memory.available() * context.number("pinned_share")), context.integer("pinned_bytes"))
+    if sys.platform == "win32":
+        memory = win32.memory()
+        most = max(most, _beyond_half(memory.total, memory.available))
+    return pinned_ceiling.search(ordinal(context), block, most // block * block)
+
+
+def _beyond_half(total: int, available: int) -> int:
+    """Return bytes beyond the half of all memory, as far as they leave some of what is available to others."""
+    return int(min(BEYOND_HALF * total, LEAVING * available))
 
 
 def _reached(ceiling: Ceiling) -> Metric:

@@ -30,13 +30,13 @@ ARRAYS = 3
 
 
 def run_bandwidth(context: Context) -> Outcome:
-    """Measure `triad_bandwidth` with one thread, with one on every CPU that this process may use, and by NUMA nodes."""
+    """Measure `triad_bandwidth` by threads, 1, 2, 4, … to one for every CPU of this process, and by NUMA nodes."""
     helper = require(NAME, "triad")
     files = Files()
     size = context.integer("array_bytes")
     capacity.check_room(files, NAME, "array_bytes", size, copies=ARRAYS)
     cpus = usable_cpus()
-    counts, pairs = sorted({1, len(cpus)}), node_pairs(files, cpus)
+    counts, pairs = thread_counts(len(cpus)), node_pairs(files, cpus)
     found: list[Metric | str] = [*capacity.cache_warning(files, NAME, "array_bytes", size)]
     for done, threads in enumerate(counts, start=1):
         found.append(_by_threads(helper, context, size, threads))
@@ -45,6 +45,11 @@ def run_bandwidth(context: Context) -> Outcome:
         found.append(_by_node(helper, context, size, pair))
         context.progress(done, len(counts) + len(pairs), f"node {pair.cpu_node} to node {pair.memory_node}")
     return outcome(helper, found)
+
+
+def thread_counts(cpus: int) -> list[int]:
+    """Return the powers of two below the number of CPUs, and that number."""
+    return [*(2**power for power in range(cpus.bit_length()) if 2**power < cpus), cpus]
 
 
 def _by_threads(helper: NativeHelper, context: Context, size: int, threads: int) -> Metric:
@@ -81,7 +86,7 @@ def _triad(helper: NativeHelper, context: Context, size: int, threads: int, node
 
 TASKS = {
     "bandwidth": Task(
-        summary="STREAM triad over arrays larger than the caches, by one thread and by all.",
+        summary="STREAM triad over arrays larger than the caches, by 1, 2, 4, … threads to one a CPU.",
         run=run_bandwidth,
         params={"array_bytes": 256 * MIB, "samples": 8, "warmup": 1},
         seconds=3.0,

@@ -3,11 +3,12 @@
 Create (open, write, close; nothing is forced to the disk), stat, open and read, list the directory, unlink. A sample
 is one round's mean per file. With `cache` = `warm` the files were written just before; with `cold` their pages were
 written back and dropped before each read, file by file, which needs no root and disturbs nobody else. The directory
-and the inodes stay cached: cold is the data. Where pages stay after that (tmpfs, some network file systems), cold is
-left out. Windows drops no single file's pages: there cold reads go past its file cache (FILE_FLAG_NO_BUFFERING), which
-needs the native helper and files of whole blocks of 4096 bytes. On an ext4 without a journal the time to create a file
-depends on what was deleted lately (`harness.agent.ext4`): there a warning says so, but on a container's overlay, whose
-kernel does not tell what it lies on.
+and the inodes stay cached: cold is the data, and there is no cold list or stat. Only /proc/sys/vm/drop_caches lets go
+of them, which wants root and takes the whole machine's. Where pages stay after that (tmpfs, some network file
+systems), cold is left out. Windows drops no single file's pages: there cold reads go past its file cache
+(FILE_FLAG_NO_BUFFERING), which needs the native helper and files of whole blocks of 4096 bytes. On an ext4 without a
+journal the time to create a file depends on what was deleted lately (`harness.agent.ext4`): there a warning says so,
+but on a container's overlay, whose kernel does not tell what it lies on.
 """
 
 from __future__ import annotations

@@ -190,6 +190,7 @@ TASKS = {
         summary="pip installs a wheel of many small files from a local folder, on every location of the platform.",
         run=run_install,
         params={"files": 300, "size": 4096, "samples": 5},
+        work=("samples",),
         seconds=9.0,
     ),
     "import": Task(
@@ -197,7 +198,8 @@ TASKS = {
         run=run_import,
         params={"samples": 5},
         frameworks=("none", "torch", "tensorflow"),
-        seconds=10.0,
+        work=("samples",),
+        seconds=9.0,
     ),
     "build": build.CPP_TASK,
     "build_cuda": build.CUDA_TASK,

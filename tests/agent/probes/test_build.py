@@ -137,3 +137,14 @@ def test_a_cuda_extension_is_called_where_the_cell_has_a_gpu(only: Path, tmp_pat
     assert without.versions == {"compiler": "Cuda compilation tools, release 0.0"}
     called = _run_cuda("cuda:0")
     assert (called.status, called.reason) == ("failed", "call: the extension answers CUDA error 100")
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no NVIDIA GPU toolkit's nvcc on this machine")
+def test_a_real_nvcc_builds_the_extension() -> None:
+    """Compiled, linked and loaded: a GPU is needed to run it."""
+    built = _run_cuda("cpu")
+    assert (built.status, built.reason, built.warnings) == ("ok", "", (build.NOT_RUN,))
+    assert built.versions["compiler"].startswith("Cuda compilation tools")
+    assert names(built) == STEPS
+    for step in ("compile_seconds", "link_seconds"):
+        assert min(metric(built, step).samples) > 0.01

@@ -11,6 +11,7 @@ from harness.agent import host_memory, own_process, pinned_ceiling
 from harness.agent.cuda import open_driver
 from harness.agent.cuda_errors import CudaError
 from harness.agent.pinned_ceiling import Ceiling
+from harness.agent.probes import copies_allocation
 from harness.agent.task import Unavailable
 from tests.agent.conftest import Plant
 from tests.agent.probes.conftest import RunOnGpu, least, metric, names
@@ -186,3 +187,8 @@ def test_never_more_is_pinned_than_a_safe_share(
     monkeypatch.setattr(pinned_ceiling, "search", search)
     run_on_gpu("copies.allocation", **{**SMALL, "pinned_bytes": 2**40, "pinned_share": 0.26})
     assert asked == [16 * MIB]  # whole blocks
+
+
+@pytest.mark.parametrize(("total", "available", "most"), [(100, 90, 55), (100, 60, 48), (1000, 0, 0)])
+def test_on_windows_the_search_goes_beyond_the_half_where_there_is_room(total: int, available: int, most: int) -> None:
+    assert copies_allocation._beyond_half(total, available) == most

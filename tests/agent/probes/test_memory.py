@@ -38,10 +38,17 @@ def test_triad_agrees_with_numpy(run_task: RunTask, native: NativeHelper) -> Non
     assert 1 / 3 < max(triad.samples) / numpy_triad_bandwidth(SIZE) < 3
 
 
+@pytest.mark.parametrize(
+    ("cpus", "counts"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (8, [1, 2, 4, 8]), (12, [1, 2, 4, 8, 12])]
+)
+def test_triad_doubles_its_threads_up_to_all_cpus(cpus: int, counts: list[int]) -> None:
+    assert memory.thread_counts(cpus) == counts
+
+
 def test_triad_runs_with_one_thread_and_with_all(run_task: RunTask, native: NativeHelper) -> None:
     outcome = run_task("memory.bandwidth", array_bytes=SIZE, samples=2, warmup=0)
     threads = {each.dims["threads"] for each in outcome.metrics if each.name == "triad_bandwidth"}
-    assert threads == {1, len(usable_cpus())}
+    assert threads == set(memory.thread_counts(len(usable_cpus())))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])

@@ -125,6 +125,9 @@ def test_import_without_a_framework_is_of_standard_modules(run_task: RunTask) ->
     assert (len(warm.samples), warm.warmup, len(start.samples), start.warmup) == (4, 1, 4, 1)
     assert median(warm.samples) > median(start.samples)
     assert outcome.status == "ok"
+    droppable = sys.platform != "win32" and pagecache.drop([Path(find_spec("argparse").origin)]) == 0  # type: ignore[union-attr,arg-type]
+    caches = {each.dims["cache"] for each in outcome.metrics if each.name == "import_seconds"}
+    assert caches == ({"cold", "warm"} if droppable else {"warm"}), outcome.warnings
 
 
 @not_on_windows("it can't drop a file's pages")
