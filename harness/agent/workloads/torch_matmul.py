@@ -58,7 +58,7 @@ TASKS: Mapping[str, Task] = {
         params=PARAMS,
         frameworks=("torch",),
         devices=("cpu", "cuda"),
-        work=("products", "num_batches"),
+        work=("size", "size", "size", "products", "num_batches"),  # a product of matrices takes size³
         seconds=50.0,
     ),
 }

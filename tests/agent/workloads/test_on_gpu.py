@@ -1,14 +1,16 @@
-"""The options of the twins that need an NVIDIA GPU, on the stack with CUDA. Elsewhere each is a skip."""
+"""What of the workloads needs an NVIDIA GPU, on the stacks with CUDA. Elsewhere each is a skip."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from harness import gpu
-from harness.agent.messages import Scalar
+from harness import gpu, sources
+from harness.agent.messages import CellResult, Location, Scalar
+from harness.cache import cache_dir
 from tests.agent.cells import run_cell, stack_python
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -52,6 +54,91 @@ def test_a_twin_trains(torch_python: Path, model: str, options: Mapping[str, Sca
     assert all(0 < on_device <= on_host for on_host, on_device in zip(host, device, strict=True))
 
 
+def _measured(result: CellResult) -> set[str]:
+    assert (result.status, result.reason) == ("ok", "")
+    assert all(min(metric.samples) >= 0 for metric in result.metrics)
+    return {metric.name for metric in result.metrics}
+
+
+@pytest.mark.parametrize(
+    ("entry", "params"),
+    [
+        ("torch_decode.gpt", {"cuda_graph": False}),
+        ("torch_decode.gpt", {"cuda_graph": True}),
+        ("torch_matmul.square", {"size": 8192, "products": 20}),
+    ],
+    ids=str,
+)
+def test_the_two_ends_run_and_are_measured(torch_python: Path, entry: str, params: Mapping[str, Scalar]) -> None:
+    found = _measured(run_cell(entry, params, python=torch_python, stack="torch", device="cuda:0"))
+    assert found >= {"step_seconds", "cuda_step_seconds", "cuda_peak_memory_bytes", "peak_memory_bytes"}
+    if entry == "torch_matmul.square":  # it lasts long enough to be sampled
+        assert found >= {"gpu_utilization", "energy_per_product"}
+
+
+@pytest.mark.parametrize(
+    "entry", ["counts.torch_cnn.resnet20", "counts.torch_decode.gpt", "counts.torch_matmul.square"]
+)
+def test_a_step_on_a_gpu_is_counted(torch_python: Path, entry: str) -> None:
+    result = run_cell(entry, python=torch_python, stack="torch", device="cuda:0")
+    assert _measured(result) >= {"launch_count", "sync_count", "copy_count", "copy_bytes", "operation_count"}
+    assert next(each.samples[0] for each in result.metrics if each.name == "launch_count") >= 1
+
+
+def test_batches_are_loaded_into_pinned_memory(torch_python: Path, tmp_path: Path) -> None:
+    params: Mapping[str, Scalar] = {"count": 16, "workers": 1, "rounds": 1}
+    place = Location(name="disk", path=str(tmp_path))
+    result = run_cell("storage.loader", params, python=torch_python, stack="torch", device="cuda:0", locations=[place])
+    assert _measured(result) >= {"samples_per_second", "first_batch_seconds"}
+    rates = [metric for metric in result.metrics if metric.name == "samples_per_second"]
+    assert {metric.dims["pin_memory"] for metric in rates} == {False, True}
+
+
+@pytest.fixture(scope="module")
+def tensorflow_python(gpus: int) -> Path:
+    return stack_python("tensorflow", gpu=True)
+
+
+@pytest.fixture(scope="module")
+def checkout(gpus: int) -> Path:
+    return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=lambda _line: None)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_fp16": True}, {"xla": True}, {"forward_only": True}], ids=str)
+def test_tf_cnn_trains(checkout: Path, tensorflow_python: Path, options: Mapping[str, Scalar]) -> None:
+    params = {**FEW, **options}
+    resources = {"tf_benchmarks": str(checkout)}
+    result = run_cell("tf_cnn.resnet50", params, python=tensorflow_python, device="cuda:0", resources=resources)
+    assert _measured(result) >= {"step_seconds", "images_per_second", "peak_memory_bytes"}
+
+
+@pytest.mark.parametrize("update", ["parameter_server", "replicated"])
+def test_tf_cnn_trains_on_two_gpus(gpus: int, checkout: Path, tensorflow_python: Path, update: str) -> None:
+    params = {**FEW, "num_gpus": 2, "variable_update": update}
+    resources = {"tf_benchmarks": str(checkout)}
+    result = run_cell("tf_cnn.resnet50", params, python=tensorflow_python, device="cuda:0", resources=resources)
+    if gpus < 2:
+        assert result.status == "unavailable"
+        assert "TensorFlow lists 1 GPU" in result.reason
+    else:
+        assert "step_seconds" in _measured(result)
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_keras_trains(tensorflow_python: Path, xla: bool) -> None:
+    params = {**FEW, "xla": xla}
+    assert "step_seconds" in _measured(
+        run_cell("keras_cnn.resnet50", params, python=tensorflow_python, device="cuda:0")
+    )
+
+
+@pytest.mark.parametrize("entry", ["counts.tf_cnn.trivial", "counts.keras_cnn.trivial"])
+def test_a_step_of_tensorflow_on_a_gpu_is_counted(checkout: Path, tensorflow_python: Path, entry: str) -> None:
+    resources = {"tf_benchmarks": str(checkout)}
+    result = run_cell(entry, python=tensorflow_python, device="cuda:0", resources=resources)
+    assert _measured(result) >= {"launch_count", "sync_count", "copy_count", "copy_bytes", "operation_count"}
+
+
 def test_a_graph_of_tiny_kernels_gains(torch_python: Path) -> None:
     rates = []
     for graph in (False, True):
@@ -69,3 +156,4 @@ def test_processes_share_a_training(gpus: int, torch_python: Path) -> None:
         assert "torch sees 1" in result.reason
     else:
         assert (result.status, result.reason) == ("ok", "")
+        assert result.versions["torch.distributed"].startswith("nccl ")
