@@ -20,14 +20,13 @@ def install(session: nox.Session, *groups: str) -> None:
 def build_native(session: nox.Session, *options: str) -> None:
     """Build the native helper if its sources have changed; without it the probes' Python loops run, and say so."""
     command = ("python", "-m", "harness.native", *options)
+    if not session.run(*command, "--check", silent=True, log=False, success_codes=[0, 1]):
+        return
     try:
-        session.run(*command, "--check", silent=True, log=False)
+        session.install("-q", *nox.project.dependency_groups(PROJECT, "native"))
+        session.run(*command)
     except CommandFailed:
-        try:
-            session.install("-q", *nox.project.dependency_groups(PROJECT, "native"))
-            session.run(*command)
-        except CommandFailed:
-            session.warn("the native helper could not be built: probes fall back to Python loops and are marked so")
+        session.warn("the native helper could not be built: probes fall back to Python loops and are marked so")
 
 
 @nox.session

@@ -162,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     targets = list(TARGETS) if options.all else options.target or [name for name in [host_target()] if name]
     stale = sorted((target for target in targets if not is_current(target)), key=lambda target: target != host_target())
     if options.check:
+        sys.stdout.write("".join(f"stale: {target}\n" for target in stale))
         return 1 if stale else 0
     try:
         for target in stale:

@@ -75,7 +75,14 @@ def test_a_kernel_is_read(tmp_path: Path) -> None:
     assert found["address_randomization"] == 2
 
 
-@pytest.mark.parametrize("config", [b"no gzip", gzip.compress(b"# nothing\n"), gzip.compress(b"x" * 100)[:-9]])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(b"no gzip", id="no gzip"),
+        pytest.param(gzip.compress(b"# nothing\n"), id="nothing"),
+        pytest.param(gzip.compress(b"x" * 100)[:-9], id="cut"),
+    ],
+)
 def test_a_configuration_of_another_form_is_an_error(tmp_path: Path, config: bytes) -> None:
     files = tree(tmp_path, {"/proc/cmdline": "", "/sys/kernel/debug/sched/preempt": "full\n"})
     (tmp_path / "proc/config.gz").write_bytes(config)

@@ -14,11 +14,12 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.agreement import joined, kernel, memory, tf_cnn, tooling, torch_cnn, unmeasured
+from tests.agreement import checkpoint, joined, kernel, memory, tf_cnn, tooling, torch_cnn, unmeasured
 from tests.agreement.table import FAULTS, HEADINGS, Agreement, Comparison, Row, line, measure, selected
 
 COMPARISONS: tuple[Comparison, ...] = (
     *joined.COMPARISONS,
+    *checkpoint.COMPARISONS,
     *kernel.COMPARISONS,
     *memory.COMPARISONS,
     *tooling.COMPARISONS,
