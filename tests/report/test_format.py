@@ -60,6 +60,13 @@ def test_the_ends_of_an_interval_carry_their_sign() -> None:
     )
 
 
+def test_what_can_not_be_told_reaches_from_one_word_to_the_other() -> None:
+    said = [
+        re.findall(r">([^<]+)<", FILTERS["reach"](each)) for each in (Estimate(0.97, 0.84, 1.12), Estimate(2, 1, 3))
+    ]
+    assert said == [["16% faster", " to ", "12% slower"], ["1.0×", " to ", "3.0×"]]
+
+
 def test_an_interval_far_from_one_is_given_as_factors() -> None:
     assert re.findall(r">([^<]+)<", FILTERS["interval"](Estimate(2.0, 1.98, 2.02)))[::2] == ["1.980×", "2.020×"]
 
