@@ -19,13 +19,13 @@ from harness.agent.task import find
 from harness.cache import cache_dir
 from harness.errors import BundleError, Interrupted, UsageError
 from harness.gpu import gpus
+from harness.matrix import hidden
 from harness.matrix.cells import Cell
 from harness.matrix.expand import Plan, expand
 from harness.matrix.model import Matrix
 from harness.results import bundle
 from harness.results.bundle import JournalLine, Manifest, PlatformRecord
 from harness.results.store import MANIFEST
-from harness.runner import hidden
 from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
 from harness.runner.execute import Execution, Reporter, Settled, interrupted
 from harness.runner.journal import Journal, explained
@@ -112,7 +112,7 @@ def new(
 def resumed(run_id: str, *, file: Path, results: Path) -> Run:
     """Take up a run by its manifest, not by today's matrix.yaml; raise UsageError if it can't go on here.
 
-    From `file`, today's matrix.yaml, come only the values that no bundle keeps (`harness.runner.hidden`).
+    From `file`, today's matrix.yaml, come only the values that no bundle keeps (`harness.matrix.hidden`).
     """
     if Path(run_id).name != run_id:
         raise UsageError(f"--resume {run_id!r}: a run's id is asked for, not a path", "Name its folder with --results")
@@ -130,7 +130,7 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
         problem = f"--resume {run_id}: it was begun in another boot of this machine, and a run is one boot"
         raise UsageError(problem, "Start a new run; both bundles can be reported")
     try:
-        matrix = Matrix.model_validate(manifest.matrix["definition"])
+        kept = Matrix.model_validate(manifest.matrix["definition"])
         chosen = manifest.matrix["selection"]
         selection = Selection(
             profile=manifest.matrix["profile"],
@@ -142,10 +142,11 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
     except (KeyError, TypeError, ValidationError) as error:
         problem = f"{folder / 'run.json'}: its matrix can't be read by this version ({type(error).__name__})"
         raise BundleError(problem, "Resume it with the version that began it") from error
+    matrix = hidden.restored(kept, file, run_id)
     return Run(
         run_id=run_id,
         folder=folder,
-        matrix=hidden.restored(matrix, file, run_id),
+        matrix=matrix,
         root=file.resolve().parent,
         selection=selection,
         plan=selection.plan(matrix),
@@ -227,33 +228,34 @@ def _execution(
 
 
 def _manifest(run: Run, work: Bench, ready: Readiness, private: Privacy) -> Manifest:
-    return Manifest.model_validate(
-        private.record(
-            {
-                "schema": 1,
-                "run_id": run.run_id,
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "tool_version": __version__,
-                "seed": run.seed,
-                SAME_AGENT: pack.agent_digest(pack.agent_archive()),
-                "matrix": _matrix_record(run),
-                "host": inspection.inspect(()),
-                "boot_id": boot_id(),
-                "gpus": gpus(),
-                "platforms": {name: _platform_record(name, work, ready).dump() for name in work.platforms},
-                "stacks": {
-                    name: {
-                        "framework": stack.framework,
-                        "python": stack.python,
-                        "variant": stack.variant,
-                        "lock_sha256": stack.lock_sha256,
-                        "platforms": ready.provenance.get(name, {}),
-                    }
-                    for name, stack in work.stacks.items()
-                },
-            }
-        )
+    record: dict[str, Any] = private.record(
+        {
+            "schema": 1,
+            "run_id": run.run_id,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "tool_version": __version__,
+            "seed": run.seed,
+            SAME_AGENT: pack.agent_digest(pack.agent_archive()),
+            "matrix": _matrix_record(run),
+            "host": inspection.inspect(()),
+            "boot_id": boot_id(),
+            "gpus": gpus(),
+            "platforms": {name: _platform_record(name, work, ready).dump() for name in work.platforms},
+            "stacks": {
+                name: {
+                    "framework": stack.framework,
+                    "python": stack.python,
+                    "variant": stack.variant,
+                    "lock_sha256": stack.lock_sha256,
+                    "platforms": ready.provenance.get(name, {}),
+                }
+                for name, stack in work.stacks.items()
+            },
+        }
     )
+    # Not through `private`: what is changed without a mark is not found again when the run is resumed.
+    record["matrix"]["definition"] = hidden.definition(run.matrix, identifiers=run.identifiers)
+    return Manifest.model_validate(record)
 
 
 def _matrix_record(run: Run) -> dict[str, Any]:
@@ -285,7 +287,6 @@ def _matrix_record(run: Run) -> dict[str, Any]:
             "gpu": run.selection.gpu,
         },
         "identifiers": run.identifiers,
-        "definition": hidden.definition(run.matrix, identifiers=run.identifiers),
     }
 
 

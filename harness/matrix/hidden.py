@@ -21,7 +21,7 @@ HIDDEN = "…"
 HARMLESS = re.compile(r"\d{0,3}|all|none|true|false")  # OMP_NUM_THREADS: "8"
 ADDRESSES = frozenset({"host", "connection", "engine"})  # fields of platforms
 PLACE = re.compile(r"[/~]|[A-Za-z]:[\\/]|\\\\")  # what a path begins with that is not relative to matrix.yaml
-MOUNT = re.compile(r".+?(?=:/[^:]*(?::ro)?$)")  # the host's part of one
+MOUNT = re.compile(r"(.+?):(/[^:]*?)(:ro)?")  # of a mount: outside, inside
 
 Hide = Callable[[str, str], str]  # a text and the name of its field → what the bundle keeps of it
 
@@ -29,11 +29,11 @@ Hide = Callable[[str, str], str]  # a text and the name of its field → what th
 def definition(matrix: Matrix, *, identifiers: bool = False) -> dict[str, Any]:
     """Return the matrix as run.json keeps it; with `identifiers` nothing but an environment's values is hidden."""
     whole: dict[str, Any] = matrix.model_dump(mode="json", by_alias=True)
+    platforms = whole.pop("platforms")
+    hide = _secretless if identifiers else _placeless
     return {
-        **whole,
-        "platforms": _mapped(whole["platforms"], _secretless if identifiers else _placeless),
-        "stacks": whole["stacks"] if identifiers else _mapped(whole["stacks"], _impersonal),
-        "tasks": whole["tasks"] if identifiers else _mapped(whole["tasks"], _impersonal),
+        **(whole if identifiers else _mapped(whole, _impersonal)),
+        "platforms": {name: _mapped(entry, hide) for name, entry in platforms.items()},
     }
 
 
@@ -59,9 +59,12 @@ def _secretless(text: str, field: str) -> str:
 
 
 def _placeless(text: str, field: str) -> str:
-    if field == "mounts":
-        return MOUNT.sub(HIDDEN, text)
-    return HIDDEN if field in ADDRESSES or PLACE.match(text) else _secretless(text, field)
+    if field == "mounts" and (mount := MOUNT.fullmatch(text)):
+        inside = mount[2] if without_person(mount[2]) == mount[2] else f"/{HIDDEN}"
+        return f"{HIDDEN}:{inside}{mount[3] or ''}"
+    if field in ADDRESSES or PLACE.match(text):
+        return HIDDEN
+    return _impersonal(_secretless(text, field), field)
 
 
 def _impersonal(text: str, _field: str) -> str:
@@ -96,6 +99,11 @@ def _filled(kept: object, today: object, place: str, missing: Callable[[str], Us
         return [_filled(item, padded[index], f"{place}.{index}", missing) for index, item in enumerate(kept)]
     if not isinstance(kept, str) or not kept.startswith(HIDDEN):
         return kept
-    if not isinstance(today, str) or not today.endswith(kept.removeprefix(HIDDEN)):
+    if not isinstance(today, str) or not _fits(today, kept):
         raise missing(place)
     return today
+
+
+def _fits(text: str, kept: str) -> bool:
+    """Whether the text may be what was hidden: of a mount more is kept than that there was one."""
+    return re.fullmatch(".*".join(map(re.escape, kept.split(HIDDEN))), text, re.DOTALL) is not None
