@@ -222,6 +222,8 @@ def _run(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    if run.unchecked:
+        print(f"the bundle has no value of {', '.join(run.unchecked)}: today's is taken, as the matrix file has it")
     print_parts(parts(run.matrix.platforms, dict.fromkeys(cell.platform for cell in run.plan.cells)))
     with RunProgress(console) as reporter:
         lines = execute(run, reporter=reporter, settled=_settled(run), environ=os.environ)

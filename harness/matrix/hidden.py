@@ -37,6 +37,41 @@ def definition(matrix: Matrix, *, identifiers: bool = False) -> dict[str, Any]:
     }
 
 
+def public(entry: object) -> Any:  # noqa: ANN401 - any JSON
+    """Return a platform's entry as a bundle keeps it, of one that keeps more too: of an earlier version, say."""
+    return _mapped(entry, _placeless)
+
+
+def veiled(entry: object, other: object) -> Any:  # noqa: ANN401 - any JSON
+    """Return an entry with that hidden which the other hides, where it may be the same."""
+    if isinstance(entry, Mapping) and isinstance(other, Mapping):
+        return {key: veiled(item, other.get(key)) for key, item in entry.items()}
+    if isinstance(entry, list) and isinstance(other, list) and len(entry) == len(other):
+        return [veiled(item, its) for item, its in zip(entry, other, strict=True)]
+    return other if isinstance(entry, str) and isinstance(other, str) and _fits(entry, other) else entry
+
+
+def hidden(whole: object, kept: object, place: str = "") -> dict[str, str]:
+    """Return place → value of each text that stands in the whole and that what is kept of it hides."""
+    if isinstance(whole, Mapping) and isinstance(kept, Mapping):
+        pairs = ((key, item, kept.get(key)) for key, item in whole.items())
+    elif isinstance(whole, list) and isinstance(kept, list):
+        pairs = ((index, item, its) for index, (item, its) in enumerate(zip(whole, kept, strict=False)))
+    else:
+        return {place: whole} if isinstance(whole, str) and _is_hidden(kept) and whole != kept else {}
+    return {
+        where: text
+        for key, item, its in pairs
+        for where, text in hidden(item, its, f"{place}.{key}".strip(".")).items()
+    }
+
+
+def values(matrix: Matrix, kept: object = None) -> dict[str, str]:
+    """Return place → value of what a bundle hides of this matrix, or of what `kept` hides of it."""
+    whole = matrix.model_dump(mode="json", by_alias=True)
+    return hidden(whole, definition(matrix) if kept is None else kept)
+
+
 def restored(matrix: Matrix, file: Path, run_id: str) -> Matrix:
     """Return the matrix of a bundle with the values that it hides, read from today's matrix.yaml.
 
@@ -85,6 +120,10 @@ def _hides(value: object) -> bool:
         return any(map(_hides, value.values()))
     if isinstance(value, list):
         return any(map(_hides, value))
+    return _is_hidden(value)
+
+
+def _is_hidden(value: object) -> bool:
     return isinstance(value, str) and value.startswith(HIDDEN)
 
 
@@ -97,7 +136,7 @@ def _filled(kept: object, today: object, place: str, missing: Callable[[str], Us
         items = today if isinstance(today, list) else []
         padded = [*items, *[None] * len(kept)]
         return [_filled(item, padded[index], f"{place}.{index}", missing) for index, item in enumerate(kept)]
-    if not isinstance(kept, str) or not kept.startswith(HIDDEN):
+    if not isinstance(kept, str) or not _is_hidden(kept):
         return kept
     if not isinstance(today, str) or not _fits(today, kept):
         raise missing(place)

@@ -29,6 +29,7 @@ from harness.results.store import MANIFEST
 from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
 from harness.runner.execute import Execution, Reporter, Settled, interrupted
 from harness.runner.journal import Journal, explained
+from harness.runner.marks import check, marks
 from harness.runner.prepare import Bench, Readiness, make_ready
 from harness.runner.privacy import Privacy, privacy
 from harness.runner.schedule import looks
@@ -65,6 +66,7 @@ class Run:
     seed: int
     manifest: Manifest | None  # of a run that was begun
     identifiers: bool = False  # whether paths, user and host names may stand in its bundle
+    unchecked: tuple[str, ...] = ()  # places of values taken from today's file that may not be those it began with
 
 
 def bench(matrix: Matrix, plan: Plan, *, root: Path, gpu: bool, environ: Mapping[str, str], label: str) -> Bench:
@@ -143,6 +145,7 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
         problem = f"{folder / 'run.json'}: its matrix can't be read by this version ({type(error).__name__})"
         raise BundleError(problem, "Resume it with the version that began it") from error
     matrix = hidden.restored(kept, file, run_id)
+    taken = hidden.values(matrix, kept.model_dump(mode="json", by_alias=True))
     return Run(
         run_id=run_id,
         folder=folder,
@@ -153,6 +156,7 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
         seed=manifest.seed,
         manifest=manifest,
         identifiers=bool(manifest.matrix.get("identifiers")),
+        unchecked=check(run_id, manifest.plan.hidden, taken, cache_dir()) if taken else (),
     )
 
 
@@ -254,6 +258,7 @@ def _manifest(run: Run, work: Bench, ready: Readiness, private: Privacy) -> Mani
         }
     )
     # Not through `private`: what is changed without a mark is not found again when the run is resumed.
+    record["matrix"]["hidden"] = marks(hidden.values(run.matrix), work.cache).dump()
     record["matrix"]["definition"] = hidden.definition(run.matrix, identifiers=run.identifiers)
     return Manifest.model_validate(record)
 
