@@ -196,7 +196,8 @@ def _begin(arguments: argparse.Namespace) -> Run:
         given = [name.replace("_", "-") for name in fixed if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on as the run began, so --{given[0]} does not go with it", "Leave it out")
-        return runs.resumed(arguments.resume, file=arguments.matrix, results=arguments.results)
+        named = None if arguments.matrix is MATRIX else arguments.matrix
+        return runs.resumed(arguments.resume, file=named, results=arguments.results)
     matrix, root = load(arguments.matrix), arguments.matrix.resolve().parent
     return runs.new(
         matrix,

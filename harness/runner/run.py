@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from harness.results.bundle import JournalLine, Manifest, PlatformRecord
 from harness.results.store import MANIFEST
 from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
 from harness.runner.execute import Execution, Reporter, Settled, interrupted
-from harness.runner.journal import Journal, explained
+from harness.runner.journal import MATRIX, Journal, explained
 from harness.runner.marks import check, marks
 from harness.runner.prepare import Bench, Readiness, make_ready
 from harness.runner.privacy import Privacy, privacy
@@ -111,10 +112,11 @@ def new(
     )
 
 
-def resumed(run_id: str, *, file: Path, results: Path) -> Run:
+def resumed(run_id: str, *, file: Path | None, results: Path) -> Run:
     """Take up a run by its manifest, not by today's matrix.yaml; raise UsageError if it can't go on here.
 
-    From `file`, today's matrix.yaml, come only the values that no bundle keeps (`harness.matrix.hidden`).
+    From `file`, today's matrix.yaml, come only the values that no bundle keeps (`harness.matrix.hidden`). None is the
+    file that the run was begun with, where it is still there.
     """
     if Path(run_id).name != run_id:
         raise UsageError(f"--resume {run_id!r}: a run's id is asked for, not a path", "Name its folder with --results")
@@ -134,12 +136,13 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
     try:
         kept = Matrix.model_validate(manifest.matrix["definition"])
         chosen = manifest.matrix["selection"]
+        file = file or _begun_with(str(chosen.get("matrix", "")))
         selection = Selection(
             profile=manifest.matrix["profile"],
             platforms=_names(chosen["platforms"]),
             tasks=_names(chosen["tasks"]),
             gpu=bool(chosen["gpu"]),
-            matrix=str(chosen.get("matrix", "")),
+            matrix=file.as_posix(),
         )
     except (KeyError, TypeError, ValidationError) as error:
         problem = f"{folder / 'run.json'}: its matrix can't be read by this version ({type(error).__name__})"
@@ -168,18 +171,19 @@ def execute(run: Run, *, reporter: Reporter, settled: Settled, environ: Mapping[
     """
     work = bench(run.matrix, run.plan, root=run.root, gpu=run.selection.gpu, environ=environ, label=run.run_id)
     scratch = work.cache / "scratch" / run.run_id
-    with Journal(run.folder, privacy(run.matrix, identifiers=run.identifiers)) as journal:
+    private = privacy(run.matrix, identifiers=run.identifiers)
+    with Journal(run.folder, private, matrix=run.selection.matrix) as journal:
         try:
             check_stacks(run, work)
             ready = make_ready(run.plan.cells, work, reporter.say)
             check_conditions(run, ready, journal.lines)
             if run.manifest is None:
-                with explained(run.folder):
+                with explained(run.folder, journal.matrix):
                     bundle.write_manifest(run.folder, _manifest(run, work, ready, journal.privacy))
             _execution(run, work, ready, journal, scratch, reporter, settled).run()
             return tuple(journal.lines)
         except KeyboardInterrupt:
-            raise (interrupted(run.folder) if journal.lines else Interrupted(NOTHING_YET)) from None
+            raise (interrupted(journal) if journal.lines else Interrupted(NOTHING_YET)) from None
         finally:
             for platform in work.platforms.values():
                 platform.close()
@@ -202,6 +206,16 @@ def expectation(lines: Sequence[JournalLine]) -> Callable[[Cell], float]:
 def boot_id() -> str:
     """Return what tells this boot of the host from others."""
     return str(inspection.boot_id())
+
+
+def _begun_with(recorded: str) -> Path:
+    return Path(recorded) if recorded and Path(recorded).is_file() else Path(MATRIX)
+
+
+def _found_again(file: str) -> str:
+    """Return a file's path in this folder, which is the project's; of one elsewhere the name: the rest is a place."""
+    path, here = Path(os.path.abspath(file)), Path.cwd()  # noqa: PTH100 - links stay what they are called
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
 
 
 def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -286,7 +300,7 @@ def _matrix_record(run: Run) -> dict[str, Any]:
             for cell in run.plan.cells
         ],
         "selection": {
-            "matrix": run.selection.matrix,
+            "matrix": run.selection.matrix if run.identifiers else _found_again(run.selection.matrix),
             "platforms": _listed(run.selection.platforms),
             "tasks": _listed(run.selection.tasks),
             "gpu": run.selection.gpu,
