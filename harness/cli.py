@@ -196,7 +196,8 @@ def _begin(arguments: argparse.Namespace) -> Run:
         given = [name.replace("_", "-") for name in fixed if getattr(arguments, name) is not None]
         if given:
             raise UsageError(f"--resume goes on as the run began, so --{given[0]} does not go with it", "Leave it out")
-        return runs.resumed(arguments.resume, file=arguments.matrix, results=arguments.results)
+        named = None if arguments.matrix is MATRIX else arguments.matrix
+        return runs.resumed(arguments.resume, file=named, results=arguments.results)
     matrix, root = load(arguments.matrix), arguments.matrix.resolve().parent
     return runs.new(
         matrix,
@@ -222,6 +223,8 @@ def _run(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    if run.unchecked:
+        print(f"the bundle has no value of {', '.join(run.unchecked)}: today's is taken, as the matrix file has it")
     print_parts(parts(run.matrix.platforms, dict.fromkeys(cell.platform for cell in run.plan.cells)))
     with RunProgress(console) as reporter:
         lines = execute(run, reporter=reporter, settled=_settled(run), environ=os.environ)

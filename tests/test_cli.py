@@ -206,7 +206,15 @@ def test_a_bundle_has_no_value_of_an_environment_and_its_run_goes_on_with_it(tmp
     texts = [path.read_text("utf-8", "replace") for path in bundle.rglob("*") if path.is_file()]
     assert any("TOKEN" in text for text in texts)
     assert not any("s3cret" in text for text in texts)
-    assert harness("run", "--resume", bundle.name, cwd=tmp_path).returncode == 0
+    resumed = harness("run", "--resume", bundle.name, cwd=tmp_path)
+    assert resumed.returncode == 0
+    assert "today's is taken" not in resumed.stdout
+    project(tmp_path, secret.replace("s3cret", "an0ther"))
+    changed = harness("run", "--resume", bundle.name, cwd=tmp_path)
+    assert changed.returncode == 2
+    assert "platforms.docker.environment.TOKEN is not what it was when the run began" in one_line_error(changed)
+    moved = harness("run", "--resume", bundle.name, cwd=tmp_path, env={"OVERHEAD_MATRIX_CACHE": str(tmp_path / "new")})
+    assert "has no value of platforms.docker.environment.TOKEN: today's is taken" in moved.stdout
     project(tmp_path, MATRIX)
     wrong = harness("run", "--resume", bundle.name, cwd=tmp_path)
     assert wrong.returncode == 2

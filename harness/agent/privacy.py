@@ -8,6 +8,8 @@ import re
 
 NOBODY = frozenset({"root", "Administrator", "SYSTEM"})  # names of an office, not of a person
 USER = "user"
+# Where a home folder begins: not within another path, `/mnt/root`, but behind a compiler's flag, `-I/root/x`.
+BEGIN = r"(?:(?<![\w.~-])|(?<=\s-[A-Za-z]))"
 END = r"(?![\w.-])"  # of a name in a path
 
 
@@ -18,7 +20,7 @@ def without_person(text: str) -> str:
     """
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
     if len(home) > 1 and home != "~":
-        text = re.sub(re.escape(home) + END, "~", text)
+        text = re.sub(BEGIN + re.escape(home) + END, "~", text)
     name = _name()
     if not name or name in NOBODY:
         return text

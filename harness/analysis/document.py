@@ -139,7 +139,7 @@ class DistributionRecord(TypedDict):
     samples: int  # behind the medians: warm-up is left out
     warmup: list[int]  # samples of each block that are left out, as the task says or as the steps tell
     unsteady: list[int]  # blocks whose steps reached no steady state: they are used all the same
-    unchecked: list[int]  # blocks with too few steps to tell whether they are steady
+    unchecked: NotRequired[list[int]]  # blocks with too few steps to tell whether they are steady; earlier: none told
 
 
 class UnmatchedRecord(TypedDict):

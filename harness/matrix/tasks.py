@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from harness.agent import probes, workloads
 from harness.agent.messages import Scalar
+from harness.agent.privacy import without_person
 from harness.agent.step_counts import PREFIX
 from harness.agent.task import declarations
 from harness.matrix import units
@@ -102,6 +103,9 @@ def _full_name(entry: str, params: Mapping[str, Scalar], keys: Iterable[str]) ->
 
 
 def label(value: Scalar) -> str:
-    """Return a value as a task's name shows it: of a path `/data/imagenet` it is `data-imagenet`, of no text `none`."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    """Return a value as a task's name shows it: of a path `/data/imagenet` it is `data-imagenet`, of no text `none`.
+
+    The user's home and name are left out: a task's name is in every bundle and report.
+    """
+    text = str(value).lower() if isinstance(value, bool) else without_person(str(value))
     return NOT_IN_LABEL.sub("-", text).strip("-")[-MOST_LABEL:] or "none"

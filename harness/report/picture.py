@@ -81,7 +81,7 @@ def _spread(record: DistributionRecord) -> tuple[Quantity | str, ...]:
 def _steadiness(record: DistributionRecord) -> str:
     """`block 3, block 5`, the blocks that reached no steady state, or that there were too few steps to tell."""
     blocks = ", ".join(f"block {number}" for number in record["unsteady"][:6])
-    if len(record["unchecked"]) == len(record["blocks"]):
+    if len(record.get("unchecked", ())) == len(record["blocks"]):
         return "not checked: too few steps"
     return blocks or "–"
 

@@ -7,7 +7,7 @@ not read): equality is then necessary and not sufficient, and the user must say 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,17 +50,30 @@ def system(origin: Origin) -> str:
     return SYSTEMS.get(name, name)
 
 
-def variant(origin: Origin) -> str:
-    """Return what of a Windows' set-up makes its platforms others: `vbs`, `tcc`, `mcdm`, several as `vbs-tcc-wddm`.
+def variants(origins: Sequence[Origin]) -> list[str]:
+    """Return what of each run's Windows makes its platforms others: `vbs`, `tcc`, `mcdm`, several as `vbs-tcc-wddm`.
 
-    Empty where virtualization-based security does not run and every GPU's driver model is WDDM, where neither is told,
-    and on another system.
+    Empty where virtualization-based security does not run and every GPU's driver model is WDDM, and on another system.
+    What one run of a system does not tell sets none of them apart: the unknown one may be like any.
     """
+    told = [(system(origin), (_security(origin), _models(origin))) for origin in origins]
+    found = []
+    for name, own in told:
+        columns = zip(*(each for other, each in told if other == name), strict=True)
+        found.append("-".join(one for one, column in zip(own, columns, strict=True) if one and None not in column))
+    return found
+
+
+def _security(origin: Origin) -> str | None:
     security = _fact(origin.host, "windows.virtualization_based_security")
+    return None if security is None else "vbs" if security == "running" else ""
+
+
+def _models(origin: Origin) -> str | None:
     gpus = _fact(origin.host, "gpu.devices")
     models = [gpu.get("driver_model") for gpu in gpus if isinstance(gpu, Mapping)] if isinstance(gpus, list) else []
     told = sorted(model.lower() for model in DRIVER_MODELS if model in models)
-    return "-".join([*(["vbs"] if security == "running" else []), *(told if told != ["wddm"] else [])])
+    return None if not told else "-".join(told) if told != ["wddm"] else ""
 
 
 def difference(one: Machine, other: Machine, *, same: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.matrix.cells import SECOND_ARM
-from harness.results.machine import system, variant
+from harness.results.machine import system, variants
 from harness.results.records import BootRecord, CellRecord, Manifest, Origin, PlatformRecord
 
 FIRST = "linux"  # keeps its names where two systems' platforms have the same: its native is the project's baseline
@@ -44,14 +44,15 @@ def platform_names(runs: Sequence[Origin]) -> list[dict[str, str]]:
     """Return for each run its platforms that need another name: those of another system under a name that is taken.
 
     A name belongs to the systems where the platform was available. Of several, Linux keeps it; the others add their
-    own, `native-windows`. Boots of one system that differ in what `variant` tells add that, `native-windows-vbs`; the
+    own, `native-windows`. Boots of one system that differ in what `variants` tells add that, `native-windows-vbs`; the
     plain variant adds nothing.
     """
     homes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for run in runs:
+    places = list(zip(map(system, runs), variants(runs), strict=True))
+    for run, (where, variant) in zip(runs, places, strict=True):
         for name, record in run.platforms.items():
             if record.available:
-                homes[name][system(run)].add(variant(run))
+                homes[name][where].add(variant)
     taken = {name for run in runs for name in run.platforms}
     renamed: dict[tuple[str, str, str], str] = {}
     for name, systems in sorted(homes.items()):
@@ -59,7 +60,6 @@ def platform_names(runs: Sequence[Origin]) -> list[dict[str, str]]:
             if wanted != name:
                 renamed[name, *place] = _free(wanted, taken)
                 taken.add(renamed[name, *place])
-    places = [(system(run), variant(run)) for run in runs]
     return [
         {name: renamed[name, *place] for name in run.platforms if (name, *place) in renamed}
         for run, place in zip(runs, places, strict=True)

@@ -69,6 +69,16 @@ class SelectionRecord(Record):
     tasks: list[str] | None = None
 
 
+class HiddenRecord(Record):
+    """Marks of what the bundle's matrix hides, by place (`platforms.docker.host`); `key` names the key they are under.
+
+    Two marks of one key and place are equal where the values are; marks of two keys tell nothing.
+    """
+
+    key: str = ""
+    values: dict[str, str] = {}
+
+
 class MatrixRecord(Record):
     """The manifest's `matrix`: what the run was to do. `precision` is relative, 0.02 = 2%; `budget` seconds."""
 
@@ -80,6 +90,7 @@ class MatrixRecord(Record):
     looks: list[Count] = []  # the blocks after which precision may stop a task; empty: it never does
     cells: list[CellRecord] = []
     selection: SelectionRecord = SelectionRecord()
+    hidden: HiddenRecord = HiddenRecord()
 
 
 class StackRecord(Record):

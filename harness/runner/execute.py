@@ -82,7 +82,7 @@ class Execution:
                 if block in looks(self.profile.blocks.min, self.profile.blocks.max, self.profile.precision):
                     active = self._unsettled(active, block)
         except KeyboardInterrupt:
-            raise interrupted(self.journal.folder) from None
+            raise interrupted(self.journal) from None
 
     def _over_budget(self, block: int, began: float) -> bool:
         budget = self.profile.budget
@@ -190,10 +190,10 @@ class Execution:
         )
 
 
-def interrupted(folder: Path) -> Interrupted:
+def interrupted(journal: Journal) -> Interrupted:
     """Return the error that says how the run in this bundle goes on."""
-    problem = f"run {folder.name} was interrupted, what was measured is kept"
-    return Interrupted(problem, f"Go on with: {resume_command(folder)}")
+    problem = f"run {journal.folder.name} was interrupted, what was measured is kept"
+    return Interrupted(problem, f"Go on with: {resume_command(journal.folder, journal.matrix)}")
 
 
 def _now() -> str:

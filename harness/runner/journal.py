@@ -25,15 +25,18 @@ if TYPE_CHECKING:
 
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows quotas by another name
 
+MATRIX = "matrix.yaml"  # the file that is read where none is named
+
 
 class Journal:
     """Appends to one bundle folder. A line is written after its invocation's file, both fsynced."""
 
-    def __init__(self, folder: Path, privacy: Privacy = Privacy()) -> None:  # noqa: B008 - immutable
-        """Open the bundle `folder`; raise ResultsError if it can't be written."""
+    def __init__(self, folder: Path, privacy: Privacy = Privacy(), *, matrix: str = MATRIX) -> None:  # noqa: B008 - immutable
+        """Open the bundle `folder` of a run of the file `matrix`; raise ResultsError if it can't be written."""
         self.folder = folder
         self.privacy = privacy
-        with explained(folder):
+        self.matrix = matrix
+        with explained(folder, matrix):
             (folder / "invocations").mkdir(parents=True, exist_ok=True)
             (folder / "logs").mkdir(exist_ok=True)
             self._lock = _lock(folder)
@@ -71,7 +74,7 @@ class Journal:
         )
         name = f"invocations/{invocation_name(result.cell, result.block, result.attempt)}.json"
         path = self.folder / name
-        with explained(self.folder):
+        with explained(self.folder, self.matrix):
             write_json(path, to_json(result))
             line = JournalLine(
                 block=result.block,
@@ -112,21 +115,22 @@ def _lock(folder: Path) -> IO[bytes]:
     return file
 
 
-def resume_command(folder: Path) -> str:
-    """Return what a user types to go on with the run in this bundle."""
+def resume_command(folder: Path, matrix: str = MATRIX) -> str:
+    """Return what a user types to go on with the run of the file `matrix` in this bundle."""
+    named = "" if matrix in ("", MATRIX) else f" -m {shlex.quote(matrix)}"
     results = "" if folder.parent == Path("results") else f" --results {shlex.quote(str(folder.parent))}"
-    return f"nox -s matrix -- --resume {folder.name}{results}"
+    return f"nox -s matrix -- --resume {folder.name}{named}{results}"
 
 
 @contextmanager
-def explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path, matrix: str = MATRIX) -> Iterator[None]:
     """Turn what the file system says into a ResultsError that names the folder and what to do."""
     try:
         yield
     except OSError as error:
         problem = f"{folder} can't be written: {error.strerror or error}"
         if error.errno in FULL:
-            remedy = f"Free some space there, then go on with: {resume_command(folder)}"
+            remedy = f"Free some space there, then go on with: {resume_command(folder, matrix)}"
         else:
             remedy = "Name another folder with --results"
         raise ResultsError(problem, remedy) from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,22 +15,25 @@ from urllib.parse import urlsplit
 from harness.agent.privacy import without_person
 from harness.errors import PlatformError
 from harness.matrix.model import Container, Matrix, Remote, Vm
+from harness.platforms.engine import address
 from harness.platforms.ssh import Target, resolved
 
 HOST = "host"  # what stands for a host's name
 EVERYBODYS = frozenset({"localhost", "127.0.0.1", "::1", ""})  # names of no one host
 NAMES = frozenset({"id", "task"})  # fields by which one part of a bundle finds another
 MESSAGES = frozenset({"reason", "error"})  # fields in which a host may be named; in a fact its name may be any word
+PAUSES = (0.1, 0.4, 0.0)  # seconds after each failure to rewrite a log
 
 
 @dataclass(frozen=True, kw_only=True)
 class Privacy:
     """What stays out of the texts of a bundle: this user's home and name, and `hosts`, names of hosts.
 
-    With `identifiers` everything stays in.
+    Of `platforms`, names of hosts that are platforms' as well, the user alone. With `identifiers` everything stays in.
     """
 
     hosts: frozenset[str] = frozenset()
+    platforms: frozenset[str] = frozenset()
     identifiers: bool = False
 
     def message(self, text: str) -> str:
@@ -38,10 +41,12 @@ class Privacy:
         if self.identifiers:
             return text
         text = without_person(text)
+        if self.platforms:
+            text = re.sub(rf"(?<![\w.-])[\w.+-]+@({_any(self.platforms)})(?![\w-])", r"\1", text, flags=re.IGNORECASE)
         if not self.hosts:
             return text
-        words = "|".join(map(re.escape, sorted(self.hosts, key=len, reverse=True)))
-        return re.sub(rf"(?<![\w.-])(?:[\w.+-]+@)?(?:{words})(?![\w-])", HOST, text, flags=re.IGNORECASE)
+        whole = rf"(?<![\w.-])(?:[\w.+-]+@)?(?:{_any(self.hosts)})(?![\w-])"
+        return re.sub(whole, HOST, text, flags=re.IGNORECASE)
 
     def record(self, value: object, field: str = "") -> Any:  # noqa: ANN401 - any JSON
         """Return JSON data without the person, and their messages without hosts."""
@@ -54,16 +59,28 @@ class Privacy:
         return self.message(value) if field in MESSAGES else without_person(value)
 
     def log(self, path: Path) -> None:
-        """Rewrite a log that is complete; one that can't be is removed, since it is no result."""
-        try:
-            before = path.read_bytes().decode("utf-8", errors="replace")
-            after = self.message(before)
-            if after != before:
-                path.write_bytes(after.encode())
-        except FileNotFoundError:
-            return
-        except OSError:
+        """Rewrite a log that is complete; one that can't be is removed, since it is no result.
+
+        Raises nothing: what was measured is worth more. On Windows a scanner may have the file open for a moment.
+        """
+        for pause in PAUSES:
+            try:
+                before = path.read_bytes().decode("utf-8", errors="replace")
+                after = self.message(before)
+                if after != before:
+                    path.write_bytes(after.encode())
+            except FileNotFoundError:
+                return
+            except OSError:
+                time.sleep(pause)
+            else:
+                return
+        with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def _any(words: frozenset[str]) -> str:
+    return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
 def privacy(matrix: Matrix, *, identifiers: bool = False) -> Privacy:
@@ -71,8 +88,9 @@ def privacy(matrix: Matrix, *, identifiers: bool = False) -> Privacy:
 
     A host whose name a platform bears stays: that name is in every cell's id, and the user's own choice.
     """
-    hosts = {platform.node(), *_hosts(matrix)} - EVERYBODYS - matrix.platforms.keys()
-    return Privacy(hosts=frozenset(hosts), identifiers=identifiers)
+    hosts = {platform.node(), *_hosts(matrix)} - EVERYBODYS
+    named = matrix.platforms.keys()
+    return Privacy(hosts=frozenset(hosts - named), platforms=frozenset(hosts & named), identifiers=identifiers)
 
 
 def _hosts(matrix: Matrix) -> Iterator[str]:
@@ -83,7 +101,7 @@ def _hosts(matrix: Matrix) -> Iterator[str]:
             yield from _ssh_hosts(name, config.domain.host, config.domain.config)
             yield _url_host(config.domain.connection)
         elif isinstance(config, Container):
-            yield _url_host(config.engine or os.environ.get("DOCKER_HOST", ""))
+            yield _url_host(_engine(config.engine))
 
 
 def _ssh_hosts(name: str, host: str, config: str | None) -> Iterator[str]:
@@ -92,6 +110,14 @@ def _ssh_hosts(name: str, host: str, config: str | None) -> Iterator[str]:
     with suppress(PlatformError):  # without ssh no message names what it would have resolved
         file = Path(config).expanduser() if config else None
         yield resolved(name, Target(host=host, config=file)).get("hostname", "")
+
+
+def _engine(named: str | None) -> str:
+    """Return the engine's address, as a docker context may give it; empty where that can't be read."""
+    try:
+        return address(named)
+    except Exception:
+        return ""
 
 
 def _url_host(url: str) -> str:

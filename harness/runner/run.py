@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +20,17 @@ from harness.agent.task import find
 from harness.cache import cache_dir
 from harness.errors import BundleError, Interrupted, UsageError
 from harness.gpu import gpus
+from harness.matrix import hidden
 from harness.matrix.cells import Cell
 from harness.matrix.expand import Plan, expand
 from harness.matrix.model import Matrix
 from harness.results import bundle
 from harness.results.bundle import JournalLine, Manifest, PlatformRecord
 from harness.results.store import MANIFEST
-from harness.runner import hidden
 from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
 from harness.runner.execute import Execution, Reporter, Settled, interrupted
-from harness.runner.journal import Journal, explained
+from harness.runner.journal import MATRIX, Journal, explained
+from harness.runner.marks import check, marks
 from harness.runner.prepare import Bench, Readiness, make_ready
 from harness.runner.privacy import Privacy, privacy
 from harness.runner.schedule import looks
@@ -65,6 +67,7 @@ class Run:
     seed: int
     manifest: Manifest | None  # of a run that was begun
     identifiers: bool = False  # whether paths, user and host names may stand in its bundle
+    unchecked: tuple[str, ...] = ()  # places of values taken from today's file that may not be those it began with
 
 
 def bench(matrix: Matrix, plan: Plan, *, root: Path, gpu: bool, environ: Mapping[str, str], label: str) -> Bench:
@@ -109,10 +112,11 @@ def new(
     )
 
 
-def resumed(run_id: str, *, file: Path, results: Path) -> Run:
+def resumed(run_id: str, *, file: Path | None, results: Path) -> Run:
     """Take up a run by its manifest, not by today's matrix.yaml; raise UsageError if it can't go on here.
 
-    From `file`, today's matrix.yaml, come only the values that no bundle keeps (`harness.runner.hidden`).
+    From `file`, today's matrix.yaml, come only the values that no bundle keeps (`harness.matrix.hidden`). None is the
+    file that the run was begun with, where it is still there.
     """
     if Path(run_id).name != run_id:
         raise UsageError(f"--resume {run_id!r}: a run's id is asked for, not a path", "Name its folder with --results")
@@ -130,28 +134,32 @@ def resumed(run_id: str, *, file: Path, results: Path) -> Run:
         problem = f"--resume {run_id}: it was begun in another boot of this machine, and a run is one boot"
         raise UsageError(problem, "Start a new run; both bundles can be reported")
     try:
-        matrix = Matrix.model_validate(manifest.matrix["definition"])
+        kept = Matrix.model_validate(manifest.matrix["definition"])
         chosen = manifest.matrix["selection"]
+        file = file or _begun_with(str(chosen.get("matrix", "")))
         selection = Selection(
             profile=manifest.matrix["profile"],
             platforms=_names(chosen["platforms"]),
             tasks=_names(chosen["tasks"]),
             gpu=bool(chosen["gpu"]),
-            matrix=str(chosen.get("matrix", "")),
+            matrix=file.as_posix(),
         )
     except (KeyError, TypeError, ValidationError) as error:
         problem = f"{folder / 'run.json'}: its matrix can't be read by this version ({type(error).__name__})"
         raise BundleError(problem, "Resume it with the version that began it") from error
+    matrix = hidden.restored(kept, file, run_id)
+    taken = hidden.values(matrix, kept.model_dump(mode="json", by_alias=True))
     return Run(
         run_id=run_id,
         folder=folder,
-        matrix=hidden.restored(matrix, file, run_id),
+        matrix=matrix,
         root=file.resolve().parent,
         selection=selection,
         plan=selection.plan(matrix),
         seed=manifest.seed,
         manifest=manifest,
         identifiers=bool(manifest.matrix.get("identifiers")),
+        unchecked=check(run_id, manifest.plan.hidden, taken, cache_dir()) if taken else (),
     )
 
 
@@ -163,18 +171,19 @@ def execute(run: Run, *, reporter: Reporter, settled: Settled, environ: Mapping[
     """
     work = bench(run.matrix, run.plan, root=run.root, gpu=run.selection.gpu, environ=environ, label=run.run_id)
     scratch = work.cache / "scratch" / run.run_id
-    with Journal(run.folder, privacy(run.matrix, identifiers=run.identifiers)) as journal:
+    private = privacy(run.matrix, identifiers=run.identifiers)
+    with Journal(run.folder, private, matrix=run.selection.matrix) as journal:
         try:
             check_stacks(run, work)
             ready = make_ready(run.plan.cells, work, reporter.say)
             check_conditions(run, ready, journal.lines)
             if run.manifest is None:
-                with explained(run.folder):
+                with explained(run.folder, journal.matrix):
                     bundle.write_manifest(run.folder, _manifest(run, work, ready, journal.privacy))
             _execution(run, work, ready, journal, scratch, reporter, settled).run()
             return tuple(journal.lines)
         except KeyboardInterrupt:
-            raise (interrupted(run.folder) if journal.lines else Interrupted(NOTHING_YET)) from None
+            raise (interrupted(journal) if journal.lines else Interrupted(NOTHING_YET)) from None
         finally:
             for platform in work.platforms.values():
                 platform.close()
@@ -197,6 +206,16 @@ def expectation(lines: Sequence[JournalLine]) -> Callable[[Cell], float]:
 def boot_id() -> str:
     """Return what tells this boot of the host from others."""
     return str(inspection.boot_id())
+
+
+def _begun_with(recorded: str) -> Path:
+    return Path(recorded) if recorded and Path(recorded).is_file() else Path(MATRIX)
+
+
+def _found_again(file: str) -> str:
+    """Return a file's path in this folder, which is the project's; of one elsewhere the name: the rest is a place."""
+    path, here = Path(os.path.abspath(file)), Path.cwd()  # noqa: PTH100 - links stay what they are called
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
 
 
 def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -227,33 +246,35 @@ def _execution(
 
 
 def _manifest(run: Run, work: Bench, ready: Readiness, private: Privacy) -> Manifest:
-    return Manifest.model_validate(
-        private.record(
-            {
-                "schema": 1,
-                "run_id": run.run_id,
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "tool_version": __version__,
-                "seed": run.seed,
-                SAME_AGENT: pack.agent_digest(pack.agent_archive()),
-                "matrix": _matrix_record(run),
-                "host": inspection.inspect(()),
-                "boot_id": boot_id(),
-                "gpus": gpus(),
-                "platforms": {name: _platform_record(name, work, ready).dump() for name in work.platforms},
-                "stacks": {
-                    name: {
-                        "framework": stack.framework,
-                        "python": stack.python,
-                        "variant": stack.variant,
-                        "lock_sha256": stack.lock_sha256,
-                        "platforms": ready.provenance.get(name, {}),
-                    }
-                    for name, stack in work.stacks.items()
-                },
-            }
-        )
+    record: dict[str, Any] = private.record(
+        {
+            "schema": 1,
+            "run_id": run.run_id,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "tool_version": __version__,
+            "seed": run.seed,
+            SAME_AGENT: pack.agent_digest(pack.agent_archive()),
+            "matrix": _matrix_record(run),
+            "host": inspection.inspect(()),
+            "boot_id": boot_id(),
+            "gpus": gpus(),
+            "platforms": {name: _platform_record(name, work, ready).dump() for name in work.platforms},
+            "stacks": {
+                name: {
+                    "framework": stack.framework,
+                    "python": stack.python,
+                    "variant": stack.variant,
+                    "lock_sha256": stack.lock_sha256,
+                    "platforms": ready.provenance.get(name, {}),
+                }
+                for name, stack in work.stacks.items()
+            },
+        }
     )
+    # Not through `private`: what is changed without a mark is not found again when the run is resumed.
+    record["matrix"]["hidden"] = marks(hidden.values(run.matrix), work.cache).dump()
+    record["matrix"]["definition"] = hidden.definition(run.matrix, identifiers=run.identifiers)
+    return Manifest.model_validate(record)
 
 
 def _matrix_record(run: Run) -> dict[str, Any]:
@@ -279,13 +300,12 @@ def _matrix_record(run: Run) -> dict[str, Any]:
             for cell in run.plan.cells
         ],
         "selection": {
-            "matrix": run.selection.matrix,
+            "matrix": run.selection.matrix if run.identifiers else _found_again(run.selection.matrix),
             "platforms": _listed(run.selection.platforms),
             "tasks": _listed(run.selection.tasks),
             "gpu": run.selection.gpu,
         },
         "identifiers": run.identifiers,
-        "definition": hidden.definition(run.matrix, identifiers=run.identifiers),
     }
 
 

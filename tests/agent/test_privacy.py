@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import getpass
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.agent.privacy import without_person
 
@@ -28,6 +31,28 @@ def _alice(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_neither_home_nor_user_stays(printed: str, kept: str) -> None:
     assert without_person(printed) == kept
+
+
+@pytest.mark.parametrize(
+    ("printed", "kept"),
+    [
+        ("/root/x, file:///root/y, HOME=/root", "~/x, file://~/y, HOME=~"),
+        ("/mnt/root/x, ./root/x, ~/root/x, /sysroot/root", "/mnt/root/x, ./root/x, ~/root/x, /sysroot/root"),
+        ("cc -I/root/include -L/root/lib", "cc -I~/include -L~/lib"),
+    ],
+)
+def test_a_home_is_no_part_of_another_path(monkeypatch: pytest.MonkeyPatch, printed: str, kept: str) -> None:
+    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.setenv("USERPROFILE", "/root")
+    monkeypatch.setenv("LOGNAME", "root")
+    assert without_person(printed) == kept
+
+
+@given(st.lists(st.sampled_from(["/home/alice", "alice", "/", "\\", "~", "x", " ", "-I", ".", ":"]), max_size=8))
+def test_twice_is_as_once_and_no_home_stays_where_a_path_begins(parts: list[str]) -> None:
+    once = without_person("".join(parts))
+    assert without_person(once) == once
+    assert re.search(r"(^|[ :])/home/alice(?![\w.-])", once) is None
 
 
 @pytest.mark.parametrize("home", ["/", "~"])

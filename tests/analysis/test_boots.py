@@ -224,11 +224,12 @@ def test_what_windows_is_set_up_as_makes_two_platforms_each_compared_with_the_ba
     assert other.comparable
 
 
-def test_a_boot_that_does_not_tell_whether_it_was_secured_is_no_replicate(tmp_path: Path) -> None:
-    drawn = [linux(1), windows(2, host={VBS: "off"}), linux(3), windows(4)]
+@pytest.mark.parametrize("state", ["off", "running"])
+def test_a_boot_that_does_not_tell_whether_it_was_secured_is_no_replicate(state: str, tmp_path: Path) -> None:
+    drawn = [linux(1), windows(2, host={VBS: state}), linux(3), windows(4)]
     native = step(bundle_of(tmp_path, drawn), "native-windows")
     assert not native.comparable
-    assert f"native-windows, {VBS}: off in boot 2, default in boot 4" in native.confounders
+    assert f"native-windows, {VBS}: {state} in boot 2, default in boot 4" in native.confounders
 
 
 def test_a_container_with_other_options_is_another_platform(tmp_path: Path) -> None:

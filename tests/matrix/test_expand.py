@@ -208,3 +208,10 @@ def test_sets_may_differ_in_a_path() -> None:
     sets = {"tf_cnn.resnet50": [{"data_dir": ""}, {"data_dir": "/data"}]}
     names = [task.name for task in named_tasks(sets)]
     assert names == ["tf_cnn.resnet50[data_dir=none]", "tf_cnn.resnet50[data_dir=data]"]
+
+
+def test_a_tasks_name_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("HOME", "/home/alice"), ("USERPROFILE", "/home/alice"), ("LOGNAME", "alice")):
+        monkeypatch.setenv(name, value)
+    assert label("/home/alice/imagenet") == "imagenet"
+    assert label("/scratch/alice/imagenet") == "scratch-user-imagenet"

@@ -23,6 +23,7 @@ from tests.report.test_build import HOSTILE, Reader, hostile
 from tests.synthetic import write_bundle
 
 OWN = {"index.html", "beside.html", "site.json", "feed.json", "feed.xml"}
+COMMITTED = Path(__file__).parents[2] / "reports"
 URL = "https://bench.example.org/overhead/"
 
 
@@ -44,6 +45,15 @@ def test_a_site_is_its_own_pages_and_a_folder_for_each_report(
     assert CARD in text
     assert text.index(names(documents)[1]) < text.index(names(documents)[0]), "the newest first"
     assert b"whatever came with it" not in b"".join(content(index.parent).values())
+
+
+@pytest.mark.parametrize(
+    "report", sorted(path.parent for path in COMMITTED.glob("*/report.json")), ids=lambda p: p.name
+)
+def test_a_committed_report_of_an_earlier_version_is_published(report: Path, tmp_path: Path) -> None:
+    fingerprint = json.loads((report / "report.json").read_text("utf-8"))["run"]["fingerprint"]
+    site = publish([report], tmp_path / "site").parent
+    assert "<h1" in (site / "reports" / fingerprint[:16] / "index.html").read_text("utf-8")
 
 
 def test_the_same_reports_make_the_same_site_in_whatever_order(reports: list[Path], tmp_path: Path) -> None:

@@ -106,7 +106,10 @@ def test_ctrl_c_is_recorded_and_resume_runs_the_rest_and_nothing_twice(tmp_path:
             return answer(job)
 
     script = Stop()
-    with Journal(tmp_path) as journal, pytest.raises(Interrupted, match="--resume") as caught:
+    with (
+        Journal(tmp_path, matrix="lab.yaml") as journal,
+        pytest.raises(Interrupted, match=r"--resume .* -m lab\.yaml") as caught,
+    ):
         execution(tmp_path, journal, FakePlatform("native", script), FakePlatform("docker", script)).run()
     assert caught.value.exit_status == 130
     assert [line["status"] for line in journalled(tmp_path)] == ["ok", "ok", "ok", "interrupted"]

@@ -10,7 +10,7 @@ import pytest
 
 from harness.agent.messages import CellResult, Metric
 from harness.errors import BundleError, ResultsError
-from harness.runner.journal import Journal
+from harness.runner.journal import Journal, resume_command
 
 NOW = "2026-01-01T00:00:00.000+00:00"
 
@@ -99,3 +99,15 @@ def test_a_broken_line_is_one_line(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "journal.jsonl").write_bytes(line)
     with pytest.raises(BundleError, match="line 1"):
         Journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "command"),
+    [
+        ("matrix.yaml", "nox -s matrix -- --resume run"),
+        ("", "nox -s matrix -- --resume run"),
+        ("ci/my lab.yaml", "nox -s matrix -- --resume run -m 'ci/my lab.yaml'"),
+    ],
+)
+def test_the_way_to_go_on_names_the_matrix(matrix: str, command: str) -> None:
+    assert resume_command(Path("results/run"), matrix) == command

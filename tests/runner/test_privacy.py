@@ -6,10 +6,13 @@ import json
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from docker.context import ContextAPI
 
 from harness.matrix.load import parse
 from harness.runner.privacy import Privacy, privacy
@@ -97,6 +100,7 @@ def test_a_host_is_a_whole_word(said: str, kept: str) -> None:
 def test_a_platform_may_be_called_as_its_host_is() -> None:
     found = privacy(parse(MATRIX.replace("docker: {kind: container}", "lab: {kind: remote, host: ann@lab}")))
     assert "lab" not in found.hosts
+    assert found.message("lab: ann@LAB: Permission denied; ann@lab-2") == "lab: LAB: Permission denied; ann@lab-2"
     assert platform.node() in found.hosts
 
 
@@ -115,3 +119,47 @@ def test_a_log_is_rewritten_and_one_that_is_not_there_stays_away(tmp_path: Path)
     assert log.read_text("utf-8") == "connected to host\n\N{REPLACEMENT CHARACTER}\n"
     private.log(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
+
+
+def test_a_log_that_can_neither_be_rewritten_nor_removed_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*_arguments: object, **_named: object) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    log = tmp_path / "log"
+    log.write_text("connected to lab.example.org", encoding="utf-8")
+    monkeypatch.setattr(Path, "write_bytes", held)
+    monkeypatch.setattr(Path, "unlink", held)
+    Privacy(hosts=frozenset({"lab.example.org"})).log(log)
+    monkeypatch.undo()
+    assert log.exists()
+
+
+def test_a_log_that_is_held_for_a_moment_is_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    log.write_text("connected to lab.example.org", encoding="utf-8")
+
+    def let_go(_seconds: float) -> None:
+        monkeypatch.undo()
+
+    def held(*_arguments: object) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    monkeypatch.setattr(Path, "write_bytes", held)
+    monkeypatch.setattr(time, "sleep", let_go)
+    Privacy(hosts=frozenset({"lab.example.org"})).log(log)
+    assert log.read_text("utf-8") == "connected to host"
+
+
+def test_the_engine_of_a_docker_context_is_a_host_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    context = SimpleNamespace(Host="ssh://ann@engine.example:22")
+    monkeypatch.setattr(ContextAPI, "get_context", lambda _name: context)
+    assert "engine.example" in privacy(parse(MATRIX)).hosts
+
+    def damaged(_name: object) -> None:
+        raise RuntimeError("Corrupted context metadata")
+
+    monkeypatch.setattr(ContextAPI, "get_context", damaged)
+    assert platform.node() in privacy(parse(MATRIX)).hosts

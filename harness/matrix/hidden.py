@@ -21,7 +21,7 @@ HIDDEN = "…"
 HARMLESS = re.compile(r"\d{0,3}|all|none|true|false")  # OMP_NUM_THREADS: "8"
 ADDRESSES = frozenset({"host", "connection", "engine"})  # fields of platforms
 PLACE = re.compile(r"[/~]|[A-Za-z]:[\\/]|\\\\")  # what a path begins with that is not relative to matrix.yaml
-MOUNT = re.compile(r".+?(?=:/[^:]*(?::ro)?$)")  # the host's part of one
+MOUNT = re.compile(r"(.+?):(/[^:]*?)(:ro)?")  # of a mount: outside, inside
 
 Hide = Callable[[str, str], str]  # a text and the name of its field → what the bundle keeps of it
 
@@ -29,12 +29,47 @@ Hide = Callable[[str, str], str]  # a text and the name of its field → what th
 def definition(matrix: Matrix, *, identifiers: bool = False) -> dict[str, Any]:
     """Return the matrix as run.json keeps it; with `identifiers` nothing but an environment's values is hidden."""
     whole: dict[str, Any] = matrix.model_dump(mode="json", by_alias=True)
+    platforms = whole.pop("platforms")
+    hide = _secretless if identifiers else _placeless
     return {
-        **whole,
-        "platforms": _mapped(whole["platforms"], _secretless if identifiers else _placeless),
-        "stacks": whole["stacks"] if identifiers else _mapped(whole["stacks"], _impersonal),
-        "tasks": whole["tasks"] if identifiers else _mapped(whole["tasks"], _impersonal),
+        **(whole if identifiers else _mapped(whole, _impersonal)),
+        "platforms": {name: _mapped(entry, hide) for name, entry in platforms.items()},
     }
+
+
+def public(entry: object) -> Any:  # noqa: ANN401 - any JSON
+    """Return a platform's entry as a bundle keeps it, of one that keeps more too: of an earlier version, say."""
+    return _mapped(entry, _placeless)
+
+
+def veiled(entry: object, other: object) -> Any:  # noqa: ANN401 - any JSON
+    """Return an entry with that hidden which the other hides, where it may be the same."""
+    if isinstance(entry, Mapping) and isinstance(other, Mapping):
+        return {key: veiled(item, other.get(key)) for key, item in entry.items()}
+    if isinstance(entry, list) and isinstance(other, list) and len(entry) == len(other):
+        return [veiled(item, its) for item, its in zip(entry, other, strict=True)]
+    return other if isinstance(entry, str) and isinstance(other, str) and _fits(entry, other) else entry
+
+
+def hidden(whole: object, kept: object, place: str = "") -> dict[str, str]:
+    """Return place → value of each text that stands in the whole and that what is kept of it hides."""
+    if isinstance(whole, Mapping) and isinstance(kept, Mapping):
+        pairs = ((key, item, kept.get(key)) for key, item in whole.items())
+    elif isinstance(whole, list) and isinstance(kept, list):
+        pairs = ((index, item, its) for index, (item, its) in enumerate(zip(whole, kept, strict=False)))
+    else:
+        return {place: whole} if isinstance(whole, str) and _is_hidden(kept) and whole != kept else {}
+    return {
+        where: text
+        for key, item, its in pairs
+        for where, text in hidden(item, its, f"{place}.{key}".strip(".")).items()
+    }
+
+
+def values(matrix: Matrix, kept: object = None) -> dict[str, str]:
+    """Return place → value of what a bundle hides of this matrix, or of what `kept` hides of it."""
+    whole = matrix.model_dump(mode="json", by_alias=True)
+    return hidden(whole, definition(matrix) if kept is None else kept)
 
 
 def restored(matrix: Matrix, file: Path, run_id: str) -> Matrix:
@@ -59,9 +94,12 @@ def _secretless(text: str, field: str) -> str:
 
 
 def _placeless(text: str, field: str) -> str:
-    if field == "mounts":
-        return MOUNT.sub(HIDDEN, text)
-    return HIDDEN if field in ADDRESSES or PLACE.match(text) else _secretless(text, field)
+    if field == "mounts" and (mount := MOUNT.fullmatch(text)):
+        inside = mount[2] if without_person(mount[2]) == mount[2] else f"/{HIDDEN}"
+        return f"{HIDDEN}:{inside}{mount[3] or ''}"
+    if field in ADDRESSES or PLACE.match(text):
+        return HIDDEN
+    return _impersonal(_secretless(text, field), field)
 
 
 def _impersonal(text: str, _field: str) -> str:
@@ -82,6 +120,10 @@ def _hides(value: object) -> bool:
         return any(map(_hides, value.values()))
     if isinstance(value, list):
         return any(map(_hides, value))
+    return _is_hidden(value)
+
+
+def _is_hidden(value: object) -> bool:
     return isinstance(value, str) and value.startswith(HIDDEN)
 
 
@@ -94,8 +136,13 @@ def _filled(kept: object, today: object, place: str, missing: Callable[[str], Us
         items = today if isinstance(today, list) else []
         padded = [*items, *[None] * len(kept)]
         return [_filled(item, padded[index], f"{place}.{index}", missing) for index, item in enumerate(kept)]
-    if not isinstance(kept, str) or not kept.startswith(HIDDEN):
+    if not isinstance(kept, str) or not _is_hidden(kept):
         return kept
-    if not isinstance(today, str) or not today.endswith(kept.removeprefix(HIDDEN)):
+    if not isinstance(today, str) or not _fits(today, kept):
         raise missing(place)
     return today
+
+
+def _fits(text: str, kept: str) -> bool:
+    """Whether the text may be what was hidden: of a mount more is kept than that there was one."""
+    return re.fullmatch(".*".join(map(re.escape, kept.split(HIDDEN))), text, re.DOTALL) is not None

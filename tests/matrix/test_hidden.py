@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MatrixError, UsageError
+from harness.matrix.hidden import HIDDEN, definition, restored
 from harness.matrix.load import load, parse
 from harness.matrix.model import Container, Matrix
-from harness.runner.hidden import HIDDEN, definition, restored
 
 TEXT = """\
 schema: 1
@@ -124,3 +124,47 @@ def test_another_mount_is_not_taken_for_the_one_that_was_hidden(places: Path) ->
     places.write_text(places.read_text("utf-8").replace(":/data:ro", ":/other:ro"), encoding="utf-8")
     with pytest.raises(UsageError, match=r"platforms\.docker\.mounts\.0 had a value"):
         restored(kept_one, places, "run")
+
+
+MARKED = """\
+schema: 1
+baseline: native
+platforms:
+  native: {kind: native}
+  environment:
+    {kind: container, image: "ghcr.io/ann/pt:1", memory: 2g, mounts: ["/data/hf:/home/ann/hf", "x:/y/ann:ro"]}
+  guest: {kind: vm, image: vm/ann/guest.qcow2}
+stacks: {driver: {}}
+tasks: {control.delay: }
+profiles: {tiny: {tasks: ["*"], blocks: 1}}
+"""
+
+
+@pytest.fixture
+def marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("USERPROFILE", "/home/ann")
+    monkeypatch.setenv("LOGNAME", "ann")
+    file = tmp_path / "matrix.yaml"
+    file.write_text(MARKED, encoding="utf-8")
+    return file
+
+
+def test_what_names_a_person_is_marked_wherever_it_stands_and_found_again(marked: Path) -> None:
+    found = json.loads(json.dumps(definition(load(marked))))
+    assert "ann" not in json.dumps(found)
+    assert found["platforms"]["environment"]["mounts"] == [f"{HIDDEN}:/{HIDDEN}", f"{HIDDEN}:/{HIDDEN}:ro"]
+    assert found["platforms"]["environment"]["image"] == found["platforms"]["guest"]["image"] == HIDDEN
+    assert restored(Matrix.model_validate(found), marked, "run") == load(marked)
+
+
+def test_a_platform_may_be_called_environment(marked: Path) -> None:
+    found = definition(load(marked))["platforms"]["environment"]
+    assert (found["kind"], found["memory"]) == ("container", "2g")
+
+
+def test_a_mount_into_roots_home_comes_back_to_root(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/root")
+    marked.write_text(MARKED.replace("/home/ann/hf", "/root/.cache/huggingface"), encoding="utf-8")
+    kept_one = Matrix.model_validate(definition(load(marked)))
+    assert restored(kept_one, marked, "run") == load(marked)
