@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +41,13 @@ def execute(spec: CellSpec, progress: Progress) -> CellResult:
         task = _found(spec)
         context = Context(spec=spec, params=fill_in(task, spec), progress=progress)
         _check_supported(task, context)
+        started = time.perf_counter()
         if task.seconds >= SAMPLED_SECONDS or spec.device != "cpu":
             recorder.watch(spec.device)
         software = versions.collect()
         recorder.begin()
-        outcome = task.run(context)
+        upkeep = time.perf_counter() - started
+        outcome = task.run(replace(context, sampler=recorder.process, upkeep_seconds=upkeep))
         return _checked(spec, outcome, recorder.end(outcome.timed), software)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the cell's boundary: a failure is a result
         status, reason = _verdict(error)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.agent.execute import _verdict, execute, fill_in, one_line
 from harness.agent.messages import CellResult, CellSpec, Metric, to_json
-from harness.agent.task import find
+from harness.agent.task import Context, Outcome, Task, find
 from tests.agent.conftest import MakeSpec
 from tests.agent.systems import CRASH, CRASHED
 
@@ -61,6 +63,27 @@ def test_every_way_to_end_is_told_apart(make_spec: MakeSpec, entry: str, status:
     assert (result.status, result.reason) == (status, reason)
     assert result.versions["python"]
     assert "seconds" in result.telemetry
+
+
+def test_a_task_learns_what_the_agent_did_for_itself(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts: list[Context] = []
+
+    def note(context: Context) -> Outcome:
+        contexts.append(context)
+        return Outcome(metrics=(), status="failed", reason="it measures nothing")
+
+    def slow() -> dict[str, str]:
+        time.sleep(0.2)
+        return {}
+
+    monkeypatch.setattr("harness.agent.execute._found", lambda _spec: Task(summary="a stand-in", run=note, seconds=5.0))
+    monkeypatch.setattr("harness.agent.versions.collect", slow)
+    started = time.perf_counter()
+    result = run(make_spec())
+    [context] = contexts
+    assert result.status == "failed"
+    assert context.sampler not in (None, os.getpid())
+    assert 0.2 <= context.upkeep_seconds < time.perf_counter() - started
 
 
 def test_an_unforeseen_failure_is_one_line_and_its_traceback_is_log(
