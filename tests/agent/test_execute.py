@@ -65,6 +65,16 @@ def test_every_way_to_end_is_told_apart(make_spec: MakeSpec, entry: str, status:
     assert "seconds" in result.telemetry
 
 
+def test_a_worker_that_was_killed_is_a_lack_of_memory_wherever_torch_says_so() -> None:
+    """torch's handler of SIGCHLD raises in whatever the process is at; the words were seen."""
+    error = RuntimeError("DataLoader worker (pid 77) is killed by signal: Killed. ")
+    status, reason = _verdict(error)
+    assert status == "oom"
+    assert reason.startswith(
+        "a DataLoader worker was killed, as the kernel does where memory is lacking: lower the batch"
+    )
+
+
 def test_a_task_learns_what_the_agent_did_for_itself(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     contexts: list[Context] = []
 

@@ -3,8 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from harness.agent import peak_memory
 
 MIB = 2**20

@@ -133,7 +133,8 @@ def outcome(
     """Return the outcome of a training: its metrics, or status `failed` with the complaint about its steps.
 
     `per_second` is over all timed steps, what lies between them included. `data_seconds` went into making a data set
-    and are no part of any start, nor is what the agent did for itself; `losses`: whether what the steps returned are losses, which are then kept.
+    and are no part of any start, nor is what the agent did for itself; `losses`: whether what the steps returned are
+    losses, which are then kept.
     """
     complaint = recorder.complaint()
     if complaint:
