@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from harness.agent.privacy import without_person
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported, find
 from harness.agent.telemetry.marks import warnings
 from harness.agent.telemetry.recorder import Recorder
-from harness.agent.telemetry.timed import gpu_metrics
+from harness.agent.telemetry.timed import gpu_metrics, gpu_warnings
 
 SAMPLED_SECONDS = 2.0  # tasks that are declared to last this long are sampled; the start would cost shorter ones more
 TENSORFLOW_OOM = "OOM when allocating"
@@ -39,11 +41,13 @@ def execute(spec: CellSpec, progress: Progress) -> CellResult:
         task = _found(spec)
         context = Context(spec=spec, params=fill_in(task, spec), progress=progress)
         _check_supported(task, context)
+        started = time.perf_counter()
         if task.seconds >= SAMPLED_SECONDS or spec.device != "cpu":
             recorder.watch(spec.device)
         software = versions.collect()
         recorder.begin()
-        outcome = task.run(context)
+        upkeep = time.perf_counter() - started
+        outcome = task.run(replace(context, sampler=recorder.process, upkeep_seconds=upkeep))
         return _checked(spec, outcome, recorder.end(outcome.timed), software)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # the cell's boundary: a failure is a result
         status, reason = _verdict(error)
@@ -123,7 +127,8 @@ def _checked(spec: CellSpec, outcome: Outcome, record: Mapping[str, Any], softwa
         telemetry=record,
         versions={**software, **{name: str(value) for name, value in outcome.versions.items()}},
         warnings=tuple(
-            without_person(one_line(warning)) for warning in (*outcome.warnings, *warnings(record["marks"]))
+            without_person(one_line(warning))
+            for warning in (*outcome.warnings, *warnings(record["marks"]), *gpu_warnings(record))
         ),
     )
     return CellResult.from_json(to_json(result))
@@ -137,9 +142,8 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
             return "unsupported", text or "the task does not say why"
         case Unavailable():
             return "unavailable", text or "the task does not say what is missing"
-        case _ if oom.is_lack(error):
-            advice = ": lower the batch, or give the platform more memory" if text else ""
-            return "oom", f"{_without_graph(text)[:OOM_TEXT] or 'the process ran out of memory'}{advice}"
+        case _ if oom.is_lack(error) or oom.is_killed_worker(error):
+            return "oom", _lack(error, text)
         case KeyboardInterrupt():
             return "interrupted", "stopped by a signal before it was done"
         case _WrongSpecError():
@@ -147,6 +151,13 @@ def _verdict(error: BaseException) -> tuple[Status, str]:
         case _:
             _log_traceback(error)
             return "failed", f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _lack(error: BaseException, text: str) -> str:
+    if oom.is_killed_worker(error):
+        return f"{oom.WORKER_WAS_KILLED}: lower the batch or the workers, or give the platform more memory"
+    advice = ": lower the batch, or give the platform more memory" if text else ""
+    return f"{_without_graph(text)[:OOM_TEXT] or 'the process ran out of memory'}{advice}"
 
 
 def _without_graph(text: str) -> str:

@@ -7,6 +7,7 @@ WORDS = ("CUDA out of memory", "DefaultCPUAllocator: can't allocate memory")  # 
 OWN_WORDS = ("MemoryError", "OutOfMemoryError", *WORDS)  # in the traceback of another process
 KILLED = "was killed, as the kernel does where memory is lacking"
 KILLED_WORKER = "killed by signal: Killed"  # SIGKILL as strsignal(3) has it
+WORKER_WAS_KILLED = f"a DataLoader worker {KILLED}"
 SIGKILL = 9  # Windows has no such signal
 
 
@@ -26,7 +27,10 @@ def told(output: str, status: int) -> str:
 
 
 def is_killed_worker(error: BaseException) -> bool:
-    """Whether a DataLoader of torch lost a worker by SIGKILL; it says so in its error or in what led to that."""
+    """Whether a DataLoader of torch lost a worker by SIGKILL; it says so in its error or in what led to that.
+
+    torch raises the error in a signal handler, so in whatever the process is at.
+    """
     chain: BaseException | None = error
     while chain is not None:
         if "DataLoader worker" in str(chain) and KILLED_WORKER in str(chain):

@@ -3,46 +3,48 @@
 Of a process that is what the kernel calls its resident set (on Windows its working set). Pages that processes share
 count for each, and peaks need not coincide, so the sum is an upper bound; it is the same bound on every platform. A
 control group's own peak would be smaller, but counts the page cache too, and there is none for a native process.
+
+All processes that can be seen are looked through, which takes the longer the more there are: nothing that is compared
+between platforms may have this on its clock.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
 
 
-def children() -> frozenset[int]:
-    """Return the processes that descend from this one now; none where no system tells."""
-    return frozenset(_descendants(os.getpid())) if sys.platform == "linux" else frozenset()
+def of_tree(but: int | None = None) -> int | None:
+    """Return the bytes of this process and its living descendants; None where no system tells.
 
-
-def of_tree(but: Collection[int] = ()) -> int | None:
-    """Return the bytes of this process and its living descendants but for some; None where no system tells.
-
-    On Windows it is this process alone.
+    `but` is a process to leave out, with its own descendants.
     """
-    if sys.platform == "win32":
-        from harness.agent import win32  # noqa: PLC0415 - Windows only
-
-        with suppress(OSError):
-            return win32.peak_working_set()
-        return None
-    peaks = [_peak(pid) for pid in {os.getpid(), *children()} - set(but)]
-    return sum(peaks) or None
+    with suppress(OSError):
+        parents = {pid: parent for pid, parent in _parents().items() if pid != but}
+        return sum(map(_peak, {os.getpid(), *_descendants(parents)})) or None
+    return None
 
 
-def _descendants(root: int) -> set[int]:
-    parents = {int(folder.name): _parent(folder) for folder in PROC.glob("[0-9]*")}
+def _descendants(parents: Mapping[int, int]) -> set[int]:
     found: set[int] = set()
-    wave = {root}
+    wave = {os.getpid()}
     while wave := {pid for pid, parent in parents.items() if parent in wave} - found:
         found |= wave
     return found
+
+
+def _parents() -> Mapping[int, int]:
+    """Return each visible process's parent. Raises OSError on Windows as it does."""
+    if sys.platform == "win32":
+        from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+        return win32.parents()
+    return {int(folder.name): _parent(folder) for folder in PROC.glob("[0-9]*")}
 
 
 def _parent(folder: Path) -> int:
@@ -56,6 +58,10 @@ def _parent(folder: Path) -> int:
 def _peak(pid: int) -> int:
     """Return the bytes of `VmHWM:  123 kB`, 0 of a process that has ended meanwhile."""
     with suppress(OSError, ValueError, IndexError):
+        if sys.platform == "win32":
+            from harness.agent import win32  # noqa: PLC0415 - Windows only
+
+            return win32.peak_working_set(pid)
         status = (PROC / str(pid) / "status").read_text(encoding="ascii", errors="replace")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     return 0

@@ -19,7 +19,8 @@ from harness.agent.own_process import command
 from harness.agent.task import Unavailable
 
 FAILED = 1  # status of a Python that ends by an exception; whatever else it is, something else ended it
-TIMEOUT = 60.0  # seconds; pinning takes about a second for four GiB
+TIMEOUT = 60.0  # seconds, beside those of the bytes
+SLOWEST = 256 * MIB  # bytes a second; pinning usually takes about a second for four GiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,9 @@ class Ceiling:
 def search(ordinal: int, block: int, most: int) -> Ceiling:
     """Pin blocks of `block` bytes on a GPU until `most` bytes are pinned, the platform refuses, or the process dies.
 
-    Raises Unavailable if the search failed for another reason.
+    Raises Unavailable if the search failed for another reason, or took so long that its end is not known.
     """
+    limit = TIMEOUT + most / SLOWEST
     try:
         answer = subprocess.run(
             command("harness.agent.pinned_ceiling", *map(str, (ordinal, block, most))),
@@ -52,13 +54,14 @@ def search(ordinal: int, block: int, most: int) -> Ceiling:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=TIMEOUT,
+            timeout=limit,
             check=False,
         )
     except subprocess.TimeoutExpired as expired:
         said: bytes | str = expired.stdout or b""  # bytes whatever the encoding
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-        return _read(text, most, f"no answer within {TIMEOUT:.0f} s")
+        reached = _read(text, most, "").reached / MIB
+        raise Unavailable(f"no end within {limit:.0f} s, when {reached:g} MiB were pinned") from None
     if answer.returncode == FAILED and "ended_by" not in answer.stdout:
         last = (answer.stderr.strip().splitlines() or ["it does not say why"])[-1]
         raise Unavailable(f"the process that was to pin memory failed: {last}")

@@ -69,6 +69,8 @@ class Context:
     spec: CellSpec
     params: Mapping[str, Scalar]
     progress: Callable[[int, int, str], None]  # done, total, note
+    sampler: int | None = None  # the process of the telemetry, which is none of the task's
+    upkeep_seconds: float = 0.0  # of this process's life: what telemetry and the versions took, which is no start
 
     def integer(self, name: str) -> int:
         """Return a parameter that the declaration gives an int default."""

@@ -17,6 +17,9 @@ if sys.platform == "win32":
 
     GROUP = 64  # CPUs of a processor group, at most
     QUERY_LIMITED = 0x1000  # PROCESS_QUERY_LIMITED_INFORMATION
+    READ_MEMORY = 0x10  # PROCESS_VM_READ
+    ALL_PROCESSES = 2  # TH32CS_SNAPPROCESS
+    NO_HANDLE = ctypes.c_void_p(-1).value  # INVALID_HANDLE_VALUE
     STILL_ACTIVE = 259
     TICK = 1e-7  # seconds of a FILETIME's unit
     FILETIME_EPOCH = 11_644_473_600  # seconds from 1601, where a FILETIME begins, to 1970
@@ -38,6 +41,10 @@ if sys.platform == "win32":
     kernel32.GetNumaNodeProcessorMaskEx.argtypes = (ctypes.c_ushort, ctypes.c_void_p)
     kernel32.GetSystemTimes.argtypes = (ctypes.c_void_p,) * 3
     kernel32.GlobalMemoryStatusEx.argtypes = (ctypes.c_void_p,)
+    kernel32.CreateToolhelp32Snapshot.restype = wintypes.HANDLE
+    kernel32.CreateToolhelp32Snapshot.argtypes = (wintypes.DWORD, wintypes.DWORD)
+    kernel32.Process32FirstW.argtypes = (wintypes.HANDLE, ctypes.c_void_p)
+    kernel32.Process32NextW.argtypes = (wintypes.HANDLE, ctypes.c_void_p)
     kernel32.K32GetProcessMemoryInfo.argtypes = (wintypes.HANDLE, ctypes.c_void_p, wintypes.DWORD)
     kernel32.GetLogicalProcessorInformation.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
     kernel32.GetVolumePathNameW.argtypes = (wintypes.LPCWSTR, wintypes.LPWSTR, wintypes.DWORD)
@@ -93,6 +100,22 @@ if sys.platform == "win32":
             ("page_faults", ctypes.c_uint32),
             ("peak_working_set", ctypes.c_size_t),
             *((f"other_{number}", ctypes.c_size_t) for number in range(7)),
+        )
+
+    class _ProcessEntry(ctypes.Structure):
+        """PROCESSENTRY32W."""
+
+        _fields_ = (
+            ("length", wintypes.DWORD),
+            ("usage", wintypes.DWORD),
+            ("pid", wintypes.DWORD),
+            ("heap", ctypes.c_size_t),
+            ("module", wintypes.DWORD),
+            ("threads", wintypes.DWORD),
+            ("parent", wintypes.DWORD),
+            ("priority", wintypes.LONG),
+            ("flags", wintypes.DWORD),
+            ("program", wintypes.WCHAR * 260),
         )
 
     @dataclass(frozen=True, kw_only=True)
@@ -192,11 +215,34 @@ if sys.platform == "win32":
             raise ProcessLookupError(os.getpid())
         return time.time() - (created * TICK - FILETIME_EPOCH)
 
-    def peak_working_set() -> int:
-        """Return the most bytes of memory that this process has held."""
-        counters = _MemoryCounters(length=ctypes.sizeof(_MemoryCounters))
-        process = kernel32.GetCurrentProcess()
-        _check(kernel32.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.length))
+    def parents() -> dict[int, int]:
+        """Return each process's parent among those that were created since this one, its descendants with certainty.
+
+        A parent's number may be that of a process that has ended, and be this one's by now.
+        """
+        entry = _ProcessEntry(length=ctypes.sizeof(_ProcessEntry))
+        snapshot = kernel32.CreateToolhelp32Snapshot(ALL_PROCESSES, 0)
+        _check(snapshot != NO_HANDLE)
+        found = {}
+        try:
+            more = kernel32.Process32FirstW(snapshot, ctypes.byref(entry))
+            while more:
+                found[int(entry.pid)] = int(entry.parent)
+                more = kernel32.Process32NextW(snapshot, ctypes.byref(entry))
+        finally:
+            kernel32.CloseHandle(snapshot)
+        own = process_start(os.getpid()) or 0
+        return {pid: parent for pid, parent in found.items() if (process_start(pid) or 0) >= own}
+
+    def peak_working_set(pid: int) -> int:
+        """Return the most bytes of memory that a process of this user has held."""
+        process = kernel32.OpenProcess(QUERY_LIMITED | READ_MEMORY, False, pid)
+        _check(bool(process))
+        try:
+            counters = _MemoryCounters(length=ctypes.sizeof(_MemoryCounters))
+            _check(kernel32.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.length))
+        finally:
+            kernel32.CloseHandle(process)
         return int(counters.peak_working_set)
 
     def _check(succeeded: int) -> None:

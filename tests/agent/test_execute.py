@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.agent.execute import _verdict, execute, fill_in, one_line
 from harness.agent.messages import CellResult, CellSpec, Metric, to_json
-from harness.agent.task import find
+from harness.agent.task import Context, Outcome, Task, find
 from tests.agent.conftest import MakeSpec
 from tests.agent.systems import CRASH, CRASHED
 
@@ -61,6 +63,37 @@ def test_every_way_to_end_is_told_apart(make_spec: MakeSpec, entry: str, status:
     assert (result.status, result.reason) == (status, reason)
     assert result.versions["python"]
     assert "seconds" in result.telemetry
+
+
+def test_a_worker_that_was_killed_is_a_lack_of_memory_wherever_torch_says_so() -> None:
+    """torch's handler of SIGCHLD raises in whatever the process is at; the words were seen."""
+    error = RuntimeError("DataLoader worker (pid 77) is killed by signal: Killed. ")
+    status, reason = _verdict(error)
+    assert status == "oom"
+    assert reason.startswith(
+        "a DataLoader worker was killed, as the kernel does where memory is lacking: lower the batch"
+    )
+
+
+def test_a_task_learns_what_the_agent_did_for_itself(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    contexts: list[Context] = []
+
+    def note(context: Context) -> Outcome:
+        contexts.append(context)
+        return Outcome(metrics=(), status="failed", reason="it measures nothing")
+
+    def slow() -> dict[str, str]:
+        time.sleep(0.2)
+        return {}
+
+    monkeypatch.setattr("harness.agent.execute._found", lambda _spec: Task(summary="a stand-in", run=note, seconds=5.0))
+    monkeypatch.setattr("harness.agent.versions.collect", slow)
+    started = time.perf_counter()
+    result = run(make_spec())
+    [context] = contexts
+    assert result.status == "failed"
+    assert context.sampler not in (None, os.getpid())
+    assert 0.2 <= context.upkeep_seconds < time.perf_counter() - started
 
 
 def test_an_unforeseen_failure_is_one_line_and_its_traceback_is_log(

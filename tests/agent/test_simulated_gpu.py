@@ -79,7 +79,7 @@ def test_planted_values_are_in_the_columns(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("fake_probes")
 def test_what_the_gpu_did_in_the_timed_steps_is_measured(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half busy at 100 W for half a second, in which ten images were done: 5 J each; the start does not count."""
+    """Half busy at 100 W for two seconds, in which ten images were done: 20 J each; the start does not count."""
     plant(monkeypatch, SimulatedDriver(power_mw=100_000, utilization=50))
     result = execute(make_spec("fake.steps", device="cuda:0"), lambda *_: None)
     metrics = {metric.name: metric for metric in result.metrics}

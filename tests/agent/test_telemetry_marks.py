@@ -98,13 +98,19 @@ def test_a_mark_always_states_a_share_and_its_rule(steal: float, user: float, se
         assert mark["rule"]
 
 
+def test_without_a_quota_there_are_no_periods() -> None:
+    assert marks({**record(), "quota_periods": {"all": 0, "used_up": 0}}, {}) == []
+
+
 def test_what_was_not_recorded_marks_nothing() -> None:
     assert marks({"seconds": 1.0}, {"error": "no child process could be started"}) == []
 
 
-@pytest.mark.parametrize(("seconds", "marked"), [(5.0, [("quota", 0.5)]), (0.1, []), (0.0, [])])
-def test_a_quota_that_was_used_up_is_a_mark_and_no_warning(seconds: float, marked: list[tuple[str, float]]) -> None:
-    found = marks({**record(), "throttled_seconds": seconds}, {})
+@pytest.mark.parametrize(("used_up", "marked"), [(100, [("quota", 1.0)]), (50, [("quota", 0.5)]), (2, []), (0, [])])
+def test_a_quota_that_was_used_up_is_a_mark_and_no_warning(used_up: int, marked: list[tuple[str, float]]) -> None:
+    """The throttled time, that of all processors together, may be longer than the task."""
+    periods = {"all": 100, "used_up": used_up}
+    found = marks({**record(seconds=10.0), "throttled_seconds": 25.0, "quota_periods": periods}, {})
 
     assert [(mark["name"], mark["share"]) for mark in found] == marked
     assert warnings(found) == ()

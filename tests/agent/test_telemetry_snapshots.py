@@ -21,7 +21,7 @@ def test_counters_are_read_in_seconds_and_hertz(tmp_path: Path) -> None:
         {
             "proc/stat": f"cpu  {2 * ticks} 0 {ticks} 500 {3 * ticks} 0 0 {4 * ticks} 0 0\ncpu0 1 1\n",
             "proc/pressure/cpu": PSI.format(2_500_000),
-            "sys/fs/cgroup/cpu.stat": "usage_usec 9\nnr_throttled 1\nthrottled_usec 1500000\n",
+            "sys/fs/cgroup/cpu.stat": "usage_usec 9\nnr_periods 4\nnr_throttled 3\nthrottled_usec 1500000\n",
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "3000000\n",
             "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq": "1000000\n",
         },
@@ -33,6 +33,7 @@ def test_counters_are_read_in_seconds_and_hertz(tmp_path: Path) -> None:
     assert taken.cpu["steal"] == 4
     assert taken.pressure == pytest.approx({"cpu.some": 2.5, "cpu.full": 7e-6})
     assert taken.throttled == pytest.approx(1.5)
+    assert taken.quota == {"all": 4, "used_up": 3}
     assert taken.frequency == 2e9
 
 
@@ -47,6 +48,7 @@ def test_an_older_group_and_a_guest_without_cpufreq_are_read_too(tmp_path: Path)
     taken = snapshot(files.root)
 
     assert taken.throttled == pytest.approx(0.25)
+    assert taken.quota == {"all": 1, "used_up": 1}
     assert taken.frequency == 2.5e9
 
 
@@ -58,7 +60,7 @@ def test_what_cannot_be_read_is_missing_not_zero(tmp_path: Path, content: str) -
 
     for taken in (empty, broken):
         record = change(taken, taken)
-        missing = {"cpu_seconds", "pressure_seconds", "cpu_frequency_hz", "throttled_seconds"}
+        missing = {"cpu_seconds", "pressure_seconds", "cpu_frequency_hz", "throttled_seconds", "quota_periods"}
         assert missing.isdisjoint(record)
 
 
@@ -69,6 +71,7 @@ def test_a_change_is_the_difference_of_counters_and_both_values_of_levels() -> N
         cpu={"steal": 1.0, "user": 2.0},
         pressure={"io.some": 1.0},
         throttled=1.0,
+        quota={"all": 10, "used_up": 1},
         frequency=2e9,
         switches={"voluntary": 10},
         peak_rss=100,
@@ -79,6 +82,7 @@ def test_a_change_is_the_difference_of_counters_and_both_values_of_levels() -> N
         cpu={"steal": 1.25, "irq": 9.0},
         pressure={"io.some": 4.0},
         throttled=1.5,
+        quota={"all": 30, "used_up": 6},
         frequency=3e9,
         switches={"voluntary": 17},
         peak_rss=200,
@@ -92,6 +96,7 @@ def test_a_change_is_the_difference_of_counters_and_both_values_of_levels() -> N
         "pressure_seconds": {"io.some": 3.0},
         "context_switches": {"voluntary": 7},
         "throttled_seconds": 0.5,
+        "quota_periods": {"all": 20, "used_up": 5},
         "peak_rss_bytes": 200,
     }
 

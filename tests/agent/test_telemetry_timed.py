@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.agent.task import Span
-from harness.agent.telemetry.timed import LEAST, gpu_metrics
+from harness.agent.telemetry.timed import LEAST, SHORTEST, gpu_metrics, gpu_warnings
 
 TIMES = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
@@ -43,6 +43,24 @@ def test_beyond_the_samples_the_nearest_holds() -> None:
 def test_few_samples_say_nothing() -> None:
     assert measured(0.5, 0.5 + LEAST - 1, power_watts=[8.0] * 6) == {}
     assert measured(0.5, 0.5 + LEAST, power_watts=[8.0] * 6) != {}
+
+
+def test_steps_that_nvml_blurs_say_nothing_and_that_is_told() -> None:
+    times = [number / 10 for number in range(41)]
+    columns = {"gpu0.power_watts": [8.0] * 41}
+    samples: dict[str, Any] = {"gpus": {"gpu0": "GPU-1"}, "times": times, "columns": columns}
+    long, short = ({"samples": samples, "timed": [1.0, 1.0 + seconds]} for seconds in (SHORTEST, SHORTEST - 0.1))
+    span = Span(begin=1.0, end=1.0, item="image", done=1)
+    assert [metric.name for metric in gpu_metrics(long, span)] == ["energy_per_image"]
+    assert gpu_warnings(long) == ()
+    assert gpu_metrics(short, span) == ()
+    [warning] = gpu_warnings(short)
+    assert "the timed steps took 1.9 s: too short for energy and GPU utilization" in warning
+
+
+def test_without_a_gpu_there_is_nothing_to_warn_of() -> None:
+    assert gpu_warnings({"samples": {"gpus": {}, "times": TIMES, "columns": {}}, "timed": [1.0, 1.5]}) == ()
+    assert gpu_warnings({"samples": {"error": "cut off"}}) == ()
 
 
 def test_a_task_that_is_no_workload_has_none() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness.agent.datasets.images import ImageSet
 from harness.agent.datasets.stored import Stored
+from harness.agent.files import replace
 from harness.agent.messages import MessageError, read_json, write_json
 
 FOLDER = "overhead-matrix-data"
@@ -25,39 +26,39 @@ Write = Callable[[Path, ImageSet], Stored]  # makes the folder and the files in 
 
 
 def kept(location: Path, form: str, images: ImageSet, write: Write) -> Stored:
-    """Return the set as it lies in the location in this form (`files`, `records`, `raw`); write it if it is not there.
+    """Return the set as it lies in the location in this form (`files`, `records`); write it if it is not there.
 
     Raises OSError where it can't be written.
     """
-    shelf = location / FOLDER
-    folder = shelf / f"{form}-{_key(form, images)}"
-    if found := _found(folder):
-        return found
-    shelf.mkdir(exist_ok=True)
+    if there := found(location, form, images):
+        return there
+    folder = _folder(location, form, images)
+    folder.parent.mkdir(exist_ok=True)
     shutil.rmtree(folder, ignore_errors=True)  # of a set that is damaged
-    with tempfile.TemporaryDirectory(prefix="partial-", dir=shelf, ignore_cleanup_errors=True) as aside:
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=folder.parent, ignore_cleanup_errors=True) as aside:
         made = write(Path(aside, "set"), images)
         about = {"names": [path.name for path in made.paths], "sha256": made.sha256}
         write_json(Path(aside, "set", ABOUT), about)
         try:
-            Path(aside, "set").rename(folder)
+            replace(Path(aside, "set"), folder)
         except OSError:  # another process was faster
-            if found := _found(folder):
-                return found
+            if there := found(location, form, images):
+                return there
             raise
     return Stored(paths=tuple(folder / path.name for path in made.paths), sizes=made.sizes, sha256=made.sha256)
 
 
-def _key(form: str, images: ImageSet) -> str:
-    text = json.dumps([form, images.parameters, images.encoder.name], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _found(folder: Path) -> Stored | None:
-    """Return the set of a folder; None if it is not there or not as it was written."""
+def found(location: Path, form: str, images: ImageSet) -> Stored | None:
+    """Return the set that lies in the location; None if it is not there or not as it was written."""
+    folder = _folder(location, form, images)
     try:
         about = read_json(folder / ABOUT)
-        found = Stored.at([folder / name for name in about["names"]])
+        there = Stored.at([folder / name for name in about["names"]])
     except (OSError, MessageError, LookupError, TypeError):
         return None
-    return found if found.sha256 == about["sha256"] else None
+    return there if there.sha256 == about["sha256"] else None
+
+
+def _folder(location: Path, form: str, images: ImageSet) -> Path:
+    text = json.dumps([form, images.parameters, images.encoder.name], sort_keys=True)
+    return location / FOLDER / f"{form}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -18,7 +18,7 @@ def in_short() -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         if oom.is_killed_worker(error):
-            raise MemoryError(f"a DataLoader worker {oom.KILLED}") from error
+            raise MemoryError(oom.WORKER_WAS_KILLED) from error
         *traceback, last = str(error).strip().splitlines() or [""]
         if not traceback:
             raise

@@ -6,7 +6,8 @@ cuMemHostAlloc (`host`) and cuMemHostRegister of memory that is present (`regist
 
 `pinned_reached_bytes` is how much a process of its own could pin in blocks, which stays within a safe share of the
 memory: the outcome is `limited` if the platform refused before that. Windows lets about half of all memory be pinned,
-so there the search goes beyond the half, where that much is available; elsewhere a limit is a setting or far below.
+so there the defaults lead just beyond the half, where that much is available; elsewhere a limit is a setting or far
+below.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from harness.agent.probes.copies_paths import largest, pace, sizes
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 
 WARMUP = 1
-BEYOND_HALF = 0.55  # of all memory
-LEAVING = 0.8  # of the available memory
+BEYOND_HALF = 0.55  # of all memory; more tells nothing new of Windows
+PINNED_BYTES, PINNED_SHARE = (2**36, 0.8) if sys.platform == "win32" else (2**33, 0.25)
 SMALLEST = 4096
 GROWTH = 16
 KINDS = {"device": Memory.DEVICE, "pool": Memory.POOL, "host": Memory.HOST, "registered": Memory.REGISTERED}
@@ -58,18 +59,12 @@ def _pinned_ceiling(context: Context) -> tuple[list[Metric], list[str], str]:
 
 
 def _ceiling(context: Context) -> Ceiling:
-    """Search in a child process: up to the size asked for, and no more than a share of the available memory."""
+    """Search in a child process: up to the size asked for, and no more than the share of the available memory."""
     block = context.integer("pinned_block")
     most = min(int(host_memory.available() * context.number("pinned_share")), context.integer("pinned_bytes"))
     if sys.platform == "win32":
-        memory = win32.memory()
-        most = max(most, _beyond_half(memory.total, memory.available))
+        most = min(most, int(BEYOND_HALF * win32.memory().total))
     return pinned_ceiling.search(ordinal(context), block, most // block * block)
-
-
-def _beyond_half(total: int, available: int) -> int:
-    """Return bytes beyond the half of all memory, as far as they leave some of what is available to others."""
-    return int(min(BEYOND_HALF * total, LEAVING * available))
 
 
 def _reached(ceiling: Ceiling) -> Metric:
@@ -99,9 +94,9 @@ ALLOCATION = Task(
         "max_bytes": 2**28,
         "samples": 100,
         "point_seconds": 0.1,
-        "pinned_bytes": 2**33,
+        "pinned_bytes": PINNED_BYTES,
         "pinned_block": 2**26,
-        "pinned_share": 0.25,
+        "pinned_share": PINNED_SHARE,
     },
     limits={"pinned_share": (0, 1)},
     devices=("cuda",),

@@ -1,7 +1,8 @@
 """`storage.checkpoint`: how long a training stands still to save its state so that a crash leaves a whole one.
 
 As training programs do it: write beside the last checkpoint, force to the disk (fsync), put it in the last one's place
-(os.replace). What a disk, a virtual disk, a network file system or a virus scanner makes of that differs widely. The
+(os.replace, again and again for a while where Windows refuses because a scanner has it open: that wait is part of a
+save). What a disk, a virtual disk, a network file system or a virus scanner makes of that differs widely. The
 state is random bytes, which no file system compresses away. A save takes milliseconds, so plain Python times it.
 """
 
@@ -11,6 +12,7 @@ import os
 import random
 from dataclasses import replace
 
+from harness.agent import files
 from harness.agent.capacity import MIB
 from harness.agent.loops import PythonLoops
 from harness.agent.messages import Metric, Scalar
@@ -34,7 +36,7 @@ def run_checkpoint(context: Context) -> Outcome:
                 file.write(state)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(latest)
+            files.replace(beside, latest)
 
         seconds = tuple(sample(save, samples=saves))
         dims: dict[str, Scalar] = {"location": place.location, "bytes": size}

@@ -18,14 +18,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from harness.agent import frameworks
 from harness.agent.datasets import images
 from harness.agent.datasets.images import Encoder, ImageSet
-from harness.agent.datasets.kept import kept
 from harness.agent.datasets.stored import DataSetError, Stored
 from harness.agent.loops import PythonLoops
 from harness.agent.messages import Metric, Scalar
@@ -80,10 +78,10 @@ class Loading:
         return self.images.raw_bytes * self.images.count * len(self.loader.sources)
 
     def load(self, place: Place) -> list[Metric]:
-        """Load the set, kept in each form, in every way: warm, and cold where its pages can be dropped."""
+        """Write the set in each form; load it in every way: warm, and cold where its pages can be dropped."""
         metrics = []
         for source in self.loader.sources:
-            stored = kept(place.root, source, self.images, partial(self.loader.write, source))
+            stored = self.loader.write(source, place.directory / source, self.images)
             self.digests[source] = stored.sha256
             for way in self.loader.ways(source, self.workers):
                 with _blamed(stored, self.loader.errors):

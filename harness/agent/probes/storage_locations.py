@@ -31,11 +31,6 @@ class Place:
     location: str
     directory: Path
 
-    @property
-    def root(self) -> Path:
-        """The location itself: what lies there outlasts the invocation."""
-        return self.directory.parent
-
 
 Part = Callable[[Place], list[Metric]]
 

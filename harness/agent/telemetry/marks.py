@@ -7,8 +7,8 @@ Nothing is deleted for a mark; the analysis leaves `throttled` and `ecc` out of 
 `power_capped`   when the GPU's power limit did: usual under full load and the same on every platform, so no warning,
 `contended`      when the hypervisor gave the processors to others, or tasks waited for a processor. The pressure is
                  that of the whole machine, and the task's own threads count too when there are more than processors,
-`quota`          when the control group's processor quota was used up: with `cpus: 0.5` for half of each period. It is
-                 how the platform is set up, so no warning; samples shorter than a period show it in their tail alone.
+`quota`          when the control group's processor quota was used up: with `cpus: 0.5` in each busy period. It is how
+                 the platform is set up, so no warning; samples shorter than a period show it in their tail alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLOCK_SHARE = 0.05  # of the samples
 STEAL_SHARE = 0.02  # of the processor time that was wanted; control.fma tells 2% apart
 STEAL_LEAST = 0.05  # seconds: the kernel counts stolen time in steps of 10 ms
 PRESSURE_SHARE = 0.1  # of the task's time
-QUOTA_SHARE = 0.02  # likewise; control.fma tells 2% apart
+QUOTA_SHARE = 0.02  # of the periods in which the control group ran
 BUSY = ("user", "nice", "system", "irq", "softirq")
 
 WARNINGS = {
@@ -86,7 +86,7 @@ def _waited(record: Mapping[str, Any]) -> Iterator[Mark]:
 
 
 def _held_back(record: Mapping[str, Any]) -> Iterator[Mark]:
-    held_back = record.get("throttled_seconds", 0.0)
-    if held_back > QUOTA_SHARE * record["seconds"]:
-        rule = f"the processor quota was used up during more than {QUOTA_SHARE:.0%} of the time (cpu.stat)"
-        yield {"name": "quota", "share": held_back / record["seconds"], "rule": rule}
+    periods = record.get("quota_periods", {"all": 0, "used_up": 0})
+    if periods["used_up"] > QUOTA_SHARE * periods["all"]:
+        rule = f"the processor quota was used up in more than {QUOTA_SHARE:.0%} of its periods (cpu.stat)"
+        yield {"name": "quota", "share": periods["used_up"] / periods["all"], "rule": rule}

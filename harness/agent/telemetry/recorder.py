@@ -45,6 +45,11 @@ class Recorder:
         except SamplerError as error:
             self._error = str(error)
 
+    @property
+    def process(self) -> int | None:
+        """The sampler's process number; None without one."""
+        return self._sampler.pid if self._sampler else None
+
     def begin(self) -> None:
         """Let sampling start, after having waited for the sampler, with a limit."""
         if self._sampler is not None:

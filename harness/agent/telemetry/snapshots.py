@@ -32,7 +32,8 @@ class Snapshot:
     load: list[float] | None  # over 1, 5 and 15 minutes
     cpu: Mapping[str, float]
     pressure: Mapping[str, float]  # `cpu.some`: time in which some task waited for a processor, since boot
-    throttled: float | None  # time in which the control group's processor quota was used up
+    throttled: float | None  # time for which the control group's run queues were held back, the sum of all processors'
+    quota: Mapping[str, int]  # periods of the control group's processor quota: `all`, and `used_up`
     frequency: float | None  # Hz, mean over the processors
     switches: Mapping[str, int]  # of this process and the children it waited for
     peak_rss: int | None  # bytes, of this process or the largest child it waited for
@@ -47,6 +48,7 @@ def snapshot(root: Path = Path("/")) -> Snapshot:
         cpu=_try(partial(_cpu_times, root)) or {},
         pressure=_pressures(root),
         throttled=_try(partial(_throttled, root)),
+        quota=_try(partial(_quota, root)) or {},
         frequency=_try(partial(_frequency, root)),
         switches={name: usage[name] for name in ("voluntary", "involuntary") if name in usage},
         peak_rss=usage.get("peak_rss"),
@@ -61,6 +63,7 @@ def change(before: Snapshot, after: Snapshot) -> dict[str, Any]:
         "cpu_frequency_hz": _both(before.frequency, after.frequency),
         "cpu_seconds": _difference(before.cpu, after.cpu),
         "pressure_seconds": _difference(before.pressure, after.pressure),
+        "quota_periods": _difference(before.quota, after.quota),
         "context_switches": _difference(before.switches, after.switches),
         "peak_rss_bytes": after.peak_rss,
     }
@@ -115,14 +118,23 @@ def _pressure(root: Path, kind: str) -> dict[str, float]:
 
 def _throttled(root: Path) -> float:
     """Return the time for which this control group was held back; the root group of a host has none."""
-    for path, key, unit in (
-        ("sys/fs/cgroup/cpu.stat", "throttled_usec", MICROSECOND),
-        ("sys/fs/cgroup/cpu/cpu.stat", "throttled_time", NANOSECOND),
-    ):
-        if (root / path).exists():
-            values = dict(line.split() for line in (root / path).read_text(encoding="ascii").splitlines())
-            return int(values[key]) * unit
-    raise FileNotFoundError
+    values = _cpu_stat(root)
+    if "throttled_usec" in values:
+        return values["throttled_usec"] * MICROSECOND
+    return values["throttled_time"] * NANOSECOND  # version 1
+
+
+def _quota(root: Path) -> dict[str, int]:
+    values = _cpu_stat(root)
+    return {"all": values["nr_periods"], "used_up": values["nr_throttled"]}
+
+
+def _cpu_stat(root: Path) -> dict[str, int]:
+    """Return what the control group's `cpu.stat` says, of version 2 or 1."""
+    paths = (root / "sys/fs/cgroup/cpu.stat", root / "sys/fs/cgroup/cpu/cpu.stat")
+    path = next((path for path in paths if path.exists()), paths[0])
+    lines = path.read_text(encoding="ascii").splitlines()
+    return {name: int(value) for name, value in (line.split() for line in lines)}
 
 
 def _frequency(root: Path) -> float:

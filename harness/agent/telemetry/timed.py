@@ -1,8 +1,9 @@
 """What a GPU did during a workload's timed steps, from the samples: how busy it was, what energy an item took.
 
 `gpu_utilization` is the mean of NVML's own counter (the share of time in which a kernel ran); `energy_per_image`, in
-joules, the integral of the power over the timed steps by images. Between two samples both are taken as straight lines,
-at the ends as the sample that lies nearest. They are the GPU's that the task's device is, whoever else uses it.
+joules, the integral of the power over the timed steps by images; steps that NVML's own averaging blurs have neither.
+Between two samples both are taken as straight lines, at the ends as the sample that lies nearest. They are the GPU's
+that the task's device is, whoever else uses it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from harness.agent.messages import Metric
 from harness.agent.task import Span
 
 LEAST = 3  # samples within the timed steps; fewer say nothing of them
+# Seconds that the timed steps must last. nvml.h: nvmlDeviceGetPowerUsage returns the mean over the last second on
+# Ampere (except GA100) and later, and nvmlDeviceGetUtilizationRates has a period of a sixth of a second to a second.
+SHORTEST = 2.0
+AVERAGED = ("utilization_percent", "power_watts")
 Point = tuple[float, float]  # seconds, value
 
 
@@ -23,7 +28,19 @@ def gpu_metrics(record: Mapping[str, Any], timed: Span | None) -> tuple[Metric, 
     if timed is None or "timed" not in record:
         return ()
     begin, end = record["timed"]
-    return tuple(_metrics(record["samples"], begin, end, timed))
+    return tuple(_metrics(record["samples"], begin, end, timed)) if end - begin >= SHORTEST else ()
+
+
+def gpu_warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return why a GPU that was sampled has no metrics of the timed steps: they were too short."""
+    if "timed" not in record:
+        return ()
+    samples, (begin, end) = record["samples"], record["timed"]
+    sampled = any(f"{gpu}.{name}" in samples["columns"] for gpu in samples["gpus"] for name in AVERAGED)
+    if not sampled or end - begin >= SHORTEST:
+        return ()
+    what = f"the timed steps took {end - begin:.1f} s: too short for energy and GPU utilization"
+    return (f"{what}, which NVML averages over up to a second. Raise num_batches until they take {SHORTEST:g} s.",)
 
 
 def _metrics(samples: Mapping[str, Any], begin: float, end: float, timed: Span) -> Iterator[Metric]:

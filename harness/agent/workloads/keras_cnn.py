@@ -39,11 +39,7 @@ class Imported:
 
 def run(context: Context) -> Outcome:
     """Train the twin that the task's entry names. Raises what `imported` does."""
-    recorder = Recorder(
-        warmup=context.integer("num_warmup_batches"),
-        batches=context.integer("num_batches"),
-        progress=context.progress,
-    )
+    recorder = Recorder.of(context)
     ready = imported(context)
     if ready.failure:
         return Outcome(metrics=(), versions=ready.versions, status="failed", reason=ready.failure)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.agent import peak_memory as memory
+from harness.agent import peak_memory
 from harness.agent.messages import Metric
-from harness.agent.task import Outcome, Span
+from harness.agent.task import Context, Outcome, Span
 
 FEW_STEPS = 10  # timed steps below which a median says little
 
@@ -54,11 +54,23 @@ class Recorder:
     progress: Callable[[int, int, str], None]
     seconds: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    sampler: int | None = None  # the process of the telemetry, whose memory is not the workload's
+    upkeep_seconds: float = 0.0  # what the agent's own telemetry and versions took before the workload began
     begun: float = field(default_factory=process_seconds)  # when the workload began, since the process's start
     first_step: float = math.nan  # when the first step began, likewise
     timed: tuple[float, float] = (math.nan, math.nan)  # begin and end of the timed steps, by time.perf_counter
     peak_memory: int | None = None  # bytes
-    others: frozenset[int] = field(default_factory=memory.children)  # processes that are not the workload's
+
+    @classmethod
+    def of(cls, context: Context) -> Recorder:
+        """Begin to record the workload that a context describes."""
+        return cls(
+            warmup=context.integer("num_warmup_batches"),
+            batches=context.integer("num_batches"),
+            progress=context.progress,
+            sampler=context.sampler,
+            upkeep_seconds=context.upkeep_seconds,
+        )
 
     @property
     def expected(self) -> int:
@@ -74,9 +86,11 @@ class Recorder:
         self.timed = begin, ended
         self.seconds.append(seconds)
         self.losses.append(loss)
-        if len(self.seconds) == self.expected:
-            self.peak_memory = memory.of_tree(but=self.others)
         self.progress(len(self.seconds), self.expected, "steps")
+
+    def note_memory(self) -> None:
+        """Record the peak memory. It takes the longer the more processes there are: call it off the clock."""
+        self.peak_memory = peak_memory.of_tree(but=self.sampler)
 
     def complaint(self) -> str:
         """Return '' if every step was made and every loss is finite, else what is wrong."""
@@ -90,7 +104,7 @@ class Recorder:
 
 
 def record(recorder: Recorder, timed: Callable[[int], tuple[float, float]]) -> float:
-    """Make every step by `timed`, which returns its seconds and its loss, and record it.
+    """Make every step by `timed`, which returns its seconds and its loss, and record it; then the memory.
 
     Return the seconds of the timed steps, what lies between them included.
     """
@@ -99,7 +113,9 @@ def record(recorder: Recorder, timed: Callable[[int], tuple[float, float]]) -> f
         if step == recorder.warmup:
             timed_from = time.perf_counter()
         recorder.add(*timed(step))
-    return time.perf_counter() - timed_from
+    seconds = time.perf_counter() - timed_from
+    recorder.note_memory()  # while a DataLoader's workers live
+    return seconds
 
 
 def outcome(
@@ -117,7 +133,8 @@ def outcome(
     """Return the outcome of a training: its metrics, or status `failed` with the complaint about its steps.
 
     `per_second` is over all timed steps, what lies between them included. `data_seconds` went into making a data set
-    and are no part of any start; `losses`: whether what the steps returned are losses, which are then kept.
+    and are no part of any start, nor is what the agent did for itself; `losses`: whether what the steps returned are
+    losses, which are then kept.
     """
     complaint = recorder.complaint()
     if complaint:
@@ -144,12 +161,13 @@ def _steps(name: str, unit: str, samples: list[float], warmup: int) -> Metric:
 
 def _startup(recorder: Recorder, import_seconds: float, data_seconds: float) -> Iterator[Metric]:
     """Yield the time to the end of the first step, its parts before that step, and that of all warm-up steps."""
-    before = recorder.first_step - data_seconds
+    begun = recorder.begun - recorder.upkeep_seconds
+    before = recorder.first_step - recorder.upkeep_seconds - data_seconds
     seconds = {
         "startup_seconds": before + recorder.seconds[0],
-        "start_seconds": recorder.begun,
+        "start_seconds": begun,
         "import_seconds": import_seconds,
-        "build_seconds": before - recorder.begun - import_seconds,
+        "build_seconds": before - begun - import_seconds,
     }
     if recorder.warmup:
         seconds["warmup_seconds"] = sum(recorder.seconds[: recorder.warmup])

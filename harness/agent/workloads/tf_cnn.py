@@ -121,12 +121,9 @@ class Trained:
 
 def run(context: Context) -> Outcome:
     """Run the model that the task's entry names. Raises what `train` does."""
-    recorder = Recorder(
-        warmup=context.integer("num_warmup_batches"),
-        batches=context.integer("num_batches"),
-        progress=context.progress,
-    )
+    recorder = Recorder.of(context)
     trained = train(context, recorder.add)
+    recorder.note_memory()  # upstream's own clock runs until its last step has returned
     if trained.failure:
         return Outcome(metrics=(), versions=trained.versions, status="failed", reason=trained.failure)
     batch_size = context.integer("batch_size")

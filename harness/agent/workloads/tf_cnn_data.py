@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.agent.datasets.images import TRAINING_PARAMS, ImageSet, tensorflow_encoder
-from harness.agent.datasets.kept import kept
-from harness.agent.datasets.stored import DataSetError, check_cifar10, damaged_shard, shards, write_records
+from harness.agent.datasets.stored import DataSetError, check_cifar10, damaged_shard, shards
+from harness.agent.datasets.training_set import training_set
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Unavailable
 
@@ -57,15 +56,12 @@ def prepared(context: Context, tensorflow: Any) -> Iterator[Data]:  # noqa: ANN4
     elif context.flag("real_data"):
         started = time.perf_counter()
         images = ImageSet.to_train(context, tensorflow_encoder(tensorflow))
-        write = partial(write_records, tensorflow=tensorflow)
-        stored = kept(Path(context.spec.locations[0].path), "records", images, write)
-        folder = stored.paths[0].parent
-        with _blamed(context, folder, tensorflow):
-            yield Data(
-                flags=(f"--data_dir={folder}",),
-                seconds=time.perf_counter() - started,
-                versions={"data_set.records": stored.sha256},
-            )
+        with training_set(Path(context.spec.locations[0].path), "records", images) as stored:
+            seconds = time.perf_counter() - started
+            folder = stored.paths[0].parent
+            with _blamed(context, folder, tensorflow):
+                versions = {"data_set.records": stored.sha256}
+                yield Data(flags=(f"--data_dir={folder}",), seconds=seconds, versions=versions)
     else:
         yield Data()
 

@@ -1,8 +1,8 @@
 """Where a torch training's images come from: drawn once as upstream draws them, or JPEG files through a DataLoader.
 
-The files are a set made from a seed (`harness.agent.datasets`), kept in the platform's first location, read over and
-over. A worker reads a file, decodes it with Pillow and scales it to the model's input; torch brings them
-together, and the training turns the pixels into float32 on its device.
+The files are a set made from a seed (`harness.agent.datasets`) in the platform's first location, read over and over. A
+worker reads a file, decodes it with Pillow and scales it to the model's input; torch brings them together, and the
+training turns the pixels into float32 on its device.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.agent.datasets.images import TRAINING_PARAMS, ImageSet, pillow_encoder
-from harness.agent.datasets.kept import kept
-from harness.agent.datasets.stored import DataSetError, Stored, write_files
+from harness.agent.datasets.stored import DataSetError, Stored
+from harness.agent.datasets.training_set import training_set
 from harness.agent.datasets.worker_errors import in_short
 from harness.agent.messages import Scalar
 from harness.agent.task import Context, Unavailable
@@ -138,18 +138,19 @@ def supplied(torch: Any, context: Context, side: int, classes: int) -> Iterator[
         yield Synthetic(torch, context, side, classes)
         return
     started = time.perf_counter()
+    importlib.import_module("PIL.Image").preinit()  # else the first image to be opened loads Pillow's decoders
     images = ImageSet.to_train(context, pillow_encoder())
-    stored = kept(Path(context.spec.locations[0].path), "files", images, write_files)
-    seconds = time.perf_counter() - started
-    loaded = Loaded(torch, context, _loader(torch, context, stored, images.labels, side), stored, seconds)
-    try:
-        yield loaded
-    except (OSError, RuntimeError) as error:
-        if complaint := stored.complaint():
-            raise DataSetError(complaint) from error
-        raise
-    finally:
-        loaded.close()
+    with training_set(Path(context.spec.locations[0].path), "files", images) as stored:
+        seconds = time.perf_counter() - started
+        loaded = Loaded(torch, context, _loader(torch, context, stored, images.labels, side), stored, seconds)
+        try:
+            yield loaded
+        except (OSError, RuntimeError) as error:
+            if complaint := stored.complaint():
+                raise DataSetError(complaint) from error
+            raise
+        finally:
+            loaded.close()
 
 
 def layout(torch: Any, context: Context) -> Any:  # noqa: ANN401 - a module, a memory format

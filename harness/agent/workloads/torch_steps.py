@@ -44,11 +44,7 @@ def run(context: Context, prepare: Prepare, items: Items, *, losses: bool = Fals
 
     Raises Unavailable where the stack has no torch.
     """
-    recorder = Recorder(
-        warmup=context.integer("num_warmup_batches"),
-        batches=context.integer("num_batches"),
-        progress=context.progress,
-    )
+    recorder = Recorder.of(context)
     torch, import_seconds = imported()
     if reason := unseen(torch, context.spec.device):
         return Outcome(metrics=(), versions=versions(torch), status="failed", reason=reason)

@@ -20,10 +20,10 @@ def run_good(context: Context) -> Outcome:
 
 
 def run_steps(context: Context) -> Outcome:
-    """A start of 0.3 s, and timed steps of 0.5 s that got ten images done."""
+    """A start of 0.3 s, and timed steps of 2.1 s that got ten images done."""
     time.sleep(0.3)
     begin = time.perf_counter()
-    time.sleep(0.5)
+    time.sleep(2.1)
     span = Span(begin=begin, end=time.perf_counter(), item="image", done=10)
     return Outcome(metrics=run_good(context).metrics, timed=span)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from harness.agent import host_memory, own_process, pinned_ceiling
 from harness.agent.cuda import open_driver
 from harness.agent.cuda_errors import CudaError
 from harness.agent.pinned_ceiling import Ceiling
-from harness.agent.probes import copies_allocation
 from harness.agent.task import Unavailable
 from tests.agent.conftest import Plant
 from tests.agent.probes.conftest import RunOnGpu, least, metric, names
@@ -144,12 +144,12 @@ def test_what_was_reached_is_known_however_the_child_ends(monkeypatch: pytest.Mo
     assert re.fullmatch(r"the process was ended: status (-6|3|3221226505)", found.ended_by)  # by Windows' abort 3
 
 
-def test_a_child_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_hangs_is_not_waited_for_and_shows_no_wall(monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = "print('{\"pinned\": 4096}', flush=True); import time; time.sleep(60)"
     monkeypatch.setattr(own_process, "PROGRAM", hanging)
     monkeypatch.setattr(pinned_ceiling, "TIMEOUT", 2.0)
-    found = pinned_ceiling.search(0, 4096, 8192)
-    assert (found.reached, found.ended_by) == (4096, "no answer within 2 s")
+    with pytest.raises(Unavailable, match=r"no end within 2 s, when 0\.00390625 MiB were pinned"):
+        pinned_ceiling.search(0, 4096, 8192)
 
 
 def test_a_driver_that_fails_at_the_wall_has_one(plant: Plant) -> None:
@@ -189,6 +189,15 @@ def test_never_more_is_pinned_than_a_safe_share(
     assert asked == [16 * MIB]  # whole blocks
 
 
-@pytest.mark.parametrize(("total", "available", "most"), [(100, 90, 55), (100, 60, 48), (1000, 0, 0)])
-def test_on_windows_the_search_goes_beyond_the_half_where_there_is_room(total: int, available: int, most: int) -> None:
-    assert copies_allocation._beyond_half(total, available) == most
+def test_the_time_that_a_search_may_take_grows_with_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+
+    def answer(argv: list[str], *, timeout: float, **_: object) -> subprocess.CompletedProcess[str]:
+        limits.append(timeout)
+        return subprocess.CompletedProcess(argv, 0, '{"ended_by": ""}', "")
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    for gibibytes in (8, 64):
+        pinned_ceiling.search(0, MIB, gibibytes * 2**30)
+    assert limits[1] - limits[0] == 56 * 2**30 / pinned_ceiling.SLOWEST
+    assert limits[0] > pinned_ceiling.TIMEOUT

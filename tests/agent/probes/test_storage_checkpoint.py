@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from harness.agent import files
 from harness.agent.messages import Location
 from harness.agent.task import Unavailable
 from tests.agent.probes.conftest import RunTask, least, metric
@@ -42,6 +44,27 @@ def test_a_disk_that_takes_longer_is_seen(run_task: RunTask, tmp_path: Path, mon
     outcome = run_task("storage.checkpoint", locations=[place], bytes=MIB, saves=3)
     assert least(outcome, "save_seconds") >= 0.05
     assert synced == [MIB] * 4  # whole, before it takes the last one's place
+
+
+def test_waiting_for_a_scanner_is_part_of_a_save(
+    run_task: RunTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Windows does while another program has the file open."""
+    replace, asked = os.replace, []
+
+    def refuse_every_other(source: Path, target: Path) -> None:
+        asked.append(source)
+        if len(asked) % 2:
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_every_other)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(files, "PAUSE", 0.05)
+    place = Location(name="disk", path=str(tmp_path))
+    outcome = run_task("storage.checkpoint", locations=[place], bytes=MIB, saves=3)
+    assert least(outcome, "save_seconds") >= 0.05
+    assert len(asked) == 2 * 4
 
 
 def test_a_location_without_room_for_two_states_is_left_out(

@@ -4,12 +4,15 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+from harness.agent import peak_memory
 from harness.agent.messages import Metric
 from harness.agent.uncompared import UNCOMPARED
-from harness.agent.workloads.steps import FEW_STEPS, Items, Recorder, outcome, process_seconds
+from harness.agent.workloads.steps import FEW_STEPS, Items, Recorder, outcome, process_seconds, record
+from tests.agent.workloads.conftest import MakeContext
 
 IMAGES = Items(name="image", per_step=64, on_device=32)
 
@@ -18,6 +21,7 @@ def recorder(losses: list[float], *, warmup: int = 2, batches: int = 10) -> Reco
     made = Recorder(warmup=warmup, batches=batches, progress=lambda _done, _total, _note: None)
     for loss in losses:
         made.add(0.5, loss)
+    made.note_memory()
     return made
 
 
@@ -98,6 +102,38 @@ def test_the_timed_steps_are_marked() -> None:
     made.add(0.01, 1.0)
     begin, end = made.timed
     assert before - 0.01 <= begin < before < end <= time.perf_counter()
+
+
+def test_what_the_agent_does_for_itself_is_no_start(make_context: MakeContext) -> None:
+    context = make_context("torch_cnn.lenet", params={"num_warmup_batches": 1, "num_batches": 10})
+    seconds = []
+    for upkeep in (0.0, 0.25):
+        made = Recorder.of(replace(context, upkeep_seconds=upkeep))
+        made.begun, made.first_step = 1.0, 2.0
+        for _ in range(11):
+            made.seconds.append(0.125)
+            made.losses.append(7.0)
+        metrics = outcome(made, items=IMAGES, per_second=1.0, import_seconds=0.5, versions={}).metrics
+        seconds.append({metric.name: metric.samples[0] for metric in metrics})
+    plain, left_out = seconds
+    assert plain["start_seconds"] - left_out["start_seconds"] == 0.25
+    assert plain["startup_seconds"] - left_out["startup_seconds"] == 0.25
+    assert plain["build_seconds"] == left_out["build_seconds"] == 0.5
+
+
+def test_memory_is_looked_for_off_the_clock_and_without_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def slow(but: int | None) -> int:
+        time.sleep(0.2)
+        asked.append(but)
+        return 5
+
+    monkeypatch.setattr(peak_memory, "of_tree", slow)
+    made = Recorder(warmup=1, batches=2, progress=lambda *_: None, sampler=77)
+    assert record(made, lambda _step: (0.0, 7.0)) < 0.1
+    assert (asked, made.peak_memory) == ([77], 5)
+    assert made.timed[1] - made.timed[0] < 0.1
 
 
 def test_an_unsound_training_fails_without_metrics() -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from harness.agent.datasets import training_set
 from harness.agent.datasets.images import Encoder
-from harness.agent.datasets.stored import DataSetError
+from harness.agent.datasets.kept import kept
+from harness.agent.datasets.stored import DataSetError, write_files
 from harness.agent.messages import Location
 from harness.agent.task import Context, Unavailable, find
 from harness.agent.workloads import torch_images
@@ -23,7 +27,7 @@ def context(make_context: MakeContext, tmp_path: Path) -> Context:
 
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fakes in place of torch's DataLoader and Pillow's encoder; the files are real."""
+    """Fakes in place of torch's DataLoader, Pillow and the process that makes the set; the files are real."""
 
     class Loaded:
         def __init__(self, _torch: Any, _context: Context, paths: list[Path], *_: object) -> None:  # noqa: ANN401
@@ -36,6 +40,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_images, "_loader", lambda _torch, _context, stored, _labels, _side: stored.paths)
     encoder = Encoder(name="fake", encode=lambda pixels, _quality: bytes(pixels[0]))
     monkeypatch.setattr(torch_images, "pillow_encoder", lambda: encoder)
+    monkeypatch.setitem(sys.modules, "PIL.Image", SimpleNamespace(preinit=lambda: None))
+    monkeypatch.setattr(training_set, "in_memory", lambda _folder: False)
+    monkeypatch.setattr(training_set, "_make", lambda place, form, images: kept(place, form, images, write_files))
 
 
 @pytest.mark.usefixtures("fakes")
