@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.agent import oom
+
+PATIENCE = 1.0  # seconds
 
 
 @contextmanager
@@ -15,7 +18,8 @@ def in_short() -> Iterator[None]:
     Raises MemoryError for a worker that was killed, of which torch only says that it is gone.
     """
     try:
-        yield
+        with _word_of_a_death():
+            yield
     except (OSError, RuntimeError) as error:
         if oom.is_killed_worker(error):
             raise MemoryError(oom.WORKER_WAS_KILLED) from error
@@ -25,3 +29,13 @@ def in_short() -> Iterator[None]:
         advice = ": give the platform more of it (shm_size)" if "shared memory" in last else ""
         kind = OSError if isinstance(error, OSError) else RuntimeError
         raise kind(f"in a DataLoader worker: {last}{advice}") from error
+
+
+@contextmanager
+def _word_of_a_death() -> Iterator[None]:
+    """Let torch say that a worker has died, of which a connection that has ended may be the first sign."""
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        time.sleep(PATIENCE)  # torch's handler of SIGCHLD raises its own error here
+        raise

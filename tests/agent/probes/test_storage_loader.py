@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 import types
@@ -12,6 +13,7 @@ import pytest
 
 from harness.agent import pagecache
 from harness.agent.datasets import stored as writers
+from harness.agent.datasets import worker_errors
 from harness.agent.datasets.images import Encoder, ImageSet
 from harness.agent.datasets.stored import Stored
 from harness.agent.datasets.worker_errors import in_short
@@ -175,6 +177,30 @@ def test_a_worker_that_was_killed_lacked_memory() -> None:
         raise gone
     with pytest.raises(RuntimeError, match="exited unexpectedly"), in_short():
         raise RuntimeError("DataLoader worker (pid(s) 77) exited unexpectedly")
+
+
+@not_on_windows("it has no SIGCHLD")
+@pytest.mark.parametrize("first", [EOFError, ConnectionResetError])
+def test_a_connection_to_a_worker_that_was_killed_ends_first(first: type[Exception]) -> None:
+    """As it was seen: torch's error comes with the signal, which an alarm stands in for."""
+
+    def tell(_number: int, _frame: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 77) is killed by signal: Killed. ")
+
+    before = signal.signal(signal.SIGALRM, tell)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(MemoryError, match="a DataLoader worker was killed"), in_short():
+            raise first
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_connection_that_ended_for_another_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_errors, "PATIENCE", 0.01)
+    with pytest.raises(EOFError), in_short():
+        raise EOFError
 
 
 def test_an_error_of_one_line_stays_as_it_is() -> None:
