@@ -65,7 +65,7 @@ def test_both_parts_run_and_either_fails_them_all(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(again, "passed", part)
     assert again.main([]) == 1
-    assert ran == [MEASURING, OTHERS]
+    assert ran == [OTHERS, MEASURING]
 
 
 def test_where_the_first_failure_stops_there_is_no_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,11 @@ from tests.agent.interpreters import PROMISED, find
 from tests.agent.native_helper import built
 from tests.agent.systems import not_on_windows
 
+pytestmark = pytest.mark.measures
+
 REPORT = """
 import json, sys
 from harness.agent.helper import load, loops
-
-pytestmark = pytest.mark.measures
 helper = load()
 print(json.dumps({
     "loop": loops().name,
