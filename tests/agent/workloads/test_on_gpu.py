@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import gpu, sources
+from harness import gpu
 from harness.agent.messages import CellResult, Location, Scalar
 from harness.cache import cache_dir
 from tests.agent.cells import run_cell, stack_python
@@ -101,6 +101,8 @@ def tensorflow_python(gpus: int) -> Path:
 
 @pytest.fixture(scope="module")
 def checkout(gpus: int) -> Path:
+    from harness import sources  # noqa: PLC0415 - the controller's: the agent's tests also run on older Pythons
+
     return sources.tf_benchmarks(environ=os.environ, cache=cache_dir(), progress=lambda _line: None)
 
 
