@@ -17,10 +17,8 @@ from harness.runner import process
 
 DOWNLOAD_SECONDS = 4 * 3600.0  # gigabytes of CUDA over a slow line
 INSTALL_SECONDS = 3600.0
-LONG_PATHS = (
-    r"as an administrator `reg add HKLM\SYSTEM\CurrentControlSet\Control\FileSystem "
-    "/v LongPathsEnabled /t REG_DWORD /d 1 /f`"
-)
+LONG_PATHS = r"reg add HKLM\SYSTEM\CurrentControlSet\Control\FileSystem /v LongPathsEnabled /t REG_DWORD /d 1 /f"
+NEAR_THE_ROOT = "or name a folder near the drive's root with OVERHEAD_MATRIX_CACHE"
 ROOM = "Make room on that disk, or name a folder on another one with OVERHEAD_MATRIX_CACHE"
 
 # What pip and uv say, looked for in this order, and what to do about it.
@@ -29,7 +27,7 @@ _FAILURES = (
     (  # pip's own hint, and what Windows and uv say of such a path
         ("Long Path support", "[WinError 206]", "(os error 206)"),
         "a path is too long for Windows",
-        f"Allow long paths: {LONG_PATHS}; or name a folder near the drive's root with OVERHEAD_MATRIX_CACHE",
+        f"Allow long paths: as an administrator `{LONG_PATHS}`; {NEAR_THE_ROOT}",
     ),
     (
         ("DO NOT MATCH THE HASHES", "Hash mismatch"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from harness.agent.inspection.storage import IN_MEMORY
 from harness.doctor.finding import Check, Facts, Seen, read, size
 from harness.doctor.readings import CACHE
 
@@ -15,7 +16,6 @@ REMOTE = re.compile(
 )
 OUTSIDE = frozenset({"network", "removable", "optical"})
 LAYERED = frozenset({"overlay", "aufs", "ecryptfs", "unionfs"})
-IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 LEAST_SHARE, LEAST_BYTES = 0.10, 5 * 2**30  # free; file systems look longer for room when they are nearly full
 
 

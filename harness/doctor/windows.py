@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from harness.agent.inspection.windows import NO_ANSWER, NOT_STARTED, NOTHING
 from harness.doctor.finding import Check, Facts, Reading, Seen, Unread, read
+from harness.packages import LONG_PATHS
 
 HIGH_PERFORMANCE = "8c5e7fda-e8bf-4a96-9a85-a6e23a8c635c"
 FAST = frozenset({"high performance", "ultimate performance"})
 ADMINISTRATOR = "run `doctor` as an administrator"
-KEY = r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem"
-LONG_PATHS = f"as an administrator: reg add {KEY} /v LongPathsEnabled /t REG_DWORD /d 1 /f"
 TRY = "`powershell.exe -NoProfile -Command Get-MpComputerStatus`"
 SHELL_REMEDIES = {  # what the error of a fact says → what to do
     NOT_STARTED: r"put C:\Windows\System32\WindowsPowerShell\v1.0 on PATH; a policy of this machine may forbid it",
@@ -56,7 +55,11 @@ def long_paths(facts: Facts) -> Iterator[Seen]:
     """Paths of more than 260 characters, as wheels of frameworks have them below the cache folder."""
     found = read(facts, "windows.long_paths")
     if found.value != 1:
-        yield Seen(what="paths of more than 260 characters are refused", source=found.source, remedy=LONG_PATHS)
+        yield Seen(
+            what="paths of more than 260 characters are refused",
+            source=found.source,
+            remedy=f"as an administrator: {LONG_PATHS}",
+        )
 
 
 def told(facts: Facts, name: str) -> Reading:

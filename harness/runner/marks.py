@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from harness.agent.files import replace
 from harness.errors import UsageError
 from harness.results.records import HiddenRecord
 
@@ -57,5 +58,5 @@ def _key(cache: Path) -> bytes:
     drawn, part = secrets.token_bytes(KEY_BYTES), cache / f"{KEY}.{os.getpid()}"
     part.touch(mode=0o600)
     part.write_bytes(drawn)
-    part.replace(path)
+    replace(part, path)
     return drawn

@@ -222,10 +222,6 @@ def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value)
 
 
-def _listed(names: tuple[str, ...] | None) -> list[str] | None:
-    return None if names is None else list(names)
-
-
 def _execution(
     run: Run, work: Bench, ready: Readiness, journal: Journal, scratch: Path, reporter: Reporter, settled: Settled
 ) -> Execution:
@@ -301,8 +297,8 @@ def _matrix_record(run: Run) -> dict[str, Any]:
         ],
         "selection": {
             "matrix": run.selection.matrix if run.identifiers else _found_again(run.selection.matrix),
-            "platforms": _listed(run.selection.platforms),
-            "tasks": _listed(run.selection.tasks),
+            "platforms": run.selection.platforms,
+            "tasks": run.selection.tasks,
             "gpu": run.selection.gpu,
         },
         "identifiers": run.identifiers,

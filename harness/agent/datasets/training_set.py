@@ -26,11 +26,11 @@ from harness.agent.children import isolation
 from harness.agent.datasets.images import Encoder, ImageSet, pillow_encoder, tensorflow_encoder
 from harness.agent.datasets.kept import Write, found, kept
 from harness.agent.datasets.stored import DataSetError, Stored, write_files, write_records
+from harness.agent.inspection.facts import Files
+from harness.agent.inspection.storage import IN_MEMORY, mount_of
 from harness.agent.own_process import command
 
 Form = Literal["files", "records"]
-MOUNTS = Path("/proc/self/mountinfo")
-IN_MEMORY = ("tmpfs", "ramfs")
 WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}  # which the measured process may need alone
 
 
@@ -48,25 +48,20 @@ def training_set(location: Path, form: Form, images: ImageSet) -> Iterator[Store
         yield _there(Path(folder), form, images)
 
 
-def in_memory(folder: Path) -> bool:
-    """Whether a folder's file system keeps its files in memory (mountinfo, proc(5)); not where no system tells."""
-    if sys.platform != "linux":
-        return False
-    device = folder.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    lines = (line.partition(" - ") for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines())
-    kinds = {what.split()[0] for where, _, what in lines if where.split()[2] == number}
-    return not kinds.isdisjoint(IN_MEMORY)
+def in_memory(folder: Path, files: Files = Files()) -> bool:  # noqa: B008 - immutable
+    """Whether a folder's file system keeps its files in memory; not where no system tells."""
+    return sys.platform == "linux" and mount_of(files, str(folder)).filesystem in IN_MEMORY
 
 
 def _there(location: Path, form: Form, images: ImageSet) -> Stored:
     """Return the set after reading it here, whether it was there before or not."""
-    for make in (False, True):
-        if make:
-            _make(location, form, images)
-        if there := found(location, form, images):
-            return there
-    raise DataSetError(f"data set: what was made in {location} is not there: something else changes that folder")
+    there = found(location, form, images)
+    if there is None:
+        _make(location, form, images)
+        there = found(location, form, images)
+    if there is None:
+        raise DataSetError(f"data set: what was made in {location} is not there: something else changes that folder")
+    return there
 
 
 def _make(location: Path, form: Form, images: ImageSet) -> None:

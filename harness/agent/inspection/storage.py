@@ -15,6 +15,7 @@ from harness.agent.inspection.facts import Fact, Files, fact
 from harness.agent.messages import Location
 
 MOUNTS = "/proc/self/mountinfo"
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})  # file systems whose files lie in memory
 # Options with a value that says how the file system works. Others (addr, username, upperdir…) name hosts, users, paths.
 TELLING_OPTIONS = {
     "cache", "commit", "compress", "data", "errors", "msize", "nr_inodes", "proto", "rsize", "size", "stripe", "vers",
@@ -50,11 +51,11 @@ def _location(files: Files, location: Location) -> dict[str, Fact]:
     path = location.path
     if sys.platform == "win32" and files.of_this_machine:
         return _on_windows(path)
-    queue = block.inspect(files, lambda: _number(_mount_of(files, path)))
+    queue = block.inspect(files, lambda: _number(mount_of(files, path)))
     return {
-        "filesystem": fact(MOUNTS, lambda: _mount_of(files, path).filesystem),
-        "options": fact(MOUNTS, lambda: list(_mount_of(files, path).options)),
-        "device": fact(MOUNTS, lambda: _mount_of(files, path).device),
+        "filesystem": fact(MOUNTS, lambda: mount_of(files, path).filesystem),
+        "options": fact(MOUNTS, lambda: list(mount_of(files, path).options)),
+        "device": fact(MOUNTS, lambda: mount_of(files, path).device),
         "total_bytes": fact("statvfs", lambda: shutil.disk_usage(path).total),
         "free_bytes": fact("statvfs", lambda: shutil.disk_usage(path).free),
         "block_bytes": fact("statvfs", lambda: _space(path).f_bsize),
@@ -96,7 +97,7 @@ def _device_at(path: str) -> str:
     return block.device_number(os.stat(path).st_rdev)  # noqa: PTH116 - a plain name
 
 
-def _mount_of(files: Files, path: str) -> Mount:
+def mount_of(files: Files, path: str) -> Mount:
     """Return the mount that a directory lies on: the longest mount point, of equal ones the last mounted."""
     resolved = PurePosixPath(os.path.realpath(path, strict=True))
     lines = files.text(MOUNTS).splitlines()

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import replace
 
 from harness.agent import files
 from harness.agent.capacity import MIB
-from harness.agent.loops import PythonLoops
+from harness.agent.loops import PythonClock
 from harness.agent.messages import Metric, Scalar
 from harness.agent.probes.storage_locations import Place, on_each_location
 from harness.agent.sampling import sample
@@ -42,8 +41,7 @@ def run_checkpoint(context: Context) -> Outcome:
         dims: dict[str, Scalar] = {"location": place.location, "bytes": size}
         return [Metric(name="save_seconds", unit="s", better="lower", samples=seconds, warmup=WARMUP, dims=dims)]
 
-    outcome = on_each_location(context, PythonLoops(), {"checkpoints": checkpoints}, needs=2 * size)
-    return replace(outcome, warnings=tuple(text for text in outcome.warnings if text not in PythonLoops.warnings))
+    return on_each_location(context, PythonClock(), {"checkpoints": checkpoints}, needs=2 * size)
 
 
 TASK = Task(

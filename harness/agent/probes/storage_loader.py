@@ -25,7 +25,7 @@ from harness.agent import frameworks
 from harness.agent.datasets import images
 from harness.agent.datasets.images import Encoder, ImageSet
 from harness.agent.datasets.stored import DataSetError, Stored
-from harness.agent.loops import PythonLoops
+from harness.agent.loops import PythonClock
 from harness.agent.messages import Metric, Scalar
 from harness.agent.probes.storage_locations import Place, drop_pages, on_each_location
 from harness.agent.task import Context, Outcome, Task, Unsupported
@@ -155,12 +155,11 @@ def run_loader(context: Context) -> Outcome:
     )
     parts = {"data loading": loading.load, "cold reads": loading.check_cold}
     try:
-        outcome = on_each_location(context, PythonLoops(), parts, needs=loading.bytes)
+        outcome = on_each_location(context, PythonClock(), parts, needs=loading.bytes)
     except DataSetError as error:
         return Outcome(metrics=(), versions=loader.versions, status="failed", reason=str(error))
     digests = {f"data_set.{source}": digest for source, digest in loading.digests.items()}
-    warnings = tuple(text for text in outcome.warnings if text not in PythonLoops.warnings)
-    return Outcome(metrics=outcome.metrics, versions={**loader.versions, **digests}, warnings=warnings)
+    return Outcome(metrics=outcome.metrics, versions={**loader.versions, **digests}, warnings=outcome.warnings)
 
 
 def _counts(limit: int) -> list[int]:

@@ -42,13 +42,14 @@ class Snapshot:
 def snapshot(root: Path = Path("/")) -> Snapshot:
     """Read the counters below `root`."""
     usage = _usage()
+    held_back = _try(partial(_cpu_stat, root)) or {}
     return Snapshot(
         clock=time.perf_counter(),
         load=_try(_load),
         cpu=_try(partial(_cpu_times, root)) or {},
         pressure=_pressures(root),
-        throttled=_try(partial(_throttled, root)),
-        quota=_try(partial(_quota, root)) or {},
+        throttled=_try(partial(_throttled, held_back)),
+        quota=_try(partial(_quota, held_back)) or {},
         frequency=_try(partial(_frequency, root)),
         switches={name: usage[name] for name in ("voluntary", "involuntary") if name in usage},
         peak_rss=usage.get("peak_rss"),
@@ -116,16 +117,14 @@ def _pressure(root: Path, kind: str) -> dict[str, float]:
     return {f"{kind}.{line.split()[0]}": int(line.rpartition("total=")[2]) * MICROSECOND for line in lines}
 
 
-def _throttled(root: Path) -> float:
+def _throttled(values: Mapping[str, int]) -> float:
     """Return the time for which this control group was held back; the root group of a host has none."""
-    values = _cpu_stat(root)
     if "throttled_usec" in values:
         return values["throttled_usec"] * MICROSECOND
     return values["throttled_time"] * NANOSECOND  # version 1
 
 
-def _quota(root: Path) -> dict[str, int]:
-    values = _cpu_stat(root)
+def _quota(values: Mapping[str, int]) -> dict[str, int]:
     return {"all": values["nr_periods"], "used_up": values["nr_throttled"]}
 
 

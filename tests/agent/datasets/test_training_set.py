@@ -17,6 +17,7 @@ from harness.agent.datasets.stored import DataSetError, Stored
 from harness.agent.datasets.training_set import in_memory, training_set
 from tests.agent.datasets.test_images import image_set
 from tests.agent.systems import not_on_windows
+from tests.agent.trees import tree
 
 FAKE_PILLOW = """
 class fromarray:
@@ -91,13 +92,11 @@ def test_a_tmpfs_lies_in_memory(tmp_path: Path, small_disk: Callable[[int], Path
 
 @not_on_windows("it has no mountinfo")
 @pytest.mark.parametrize(("kind", "told"), [("tmpfs", True), ("ramfs", True), ("ext4", False)])
-def test_the_mount_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, told: bool) -> None:
+def test_the_mount_tells(tmp_path: Path, kind: str, told: bool) -> None:
     device = tmp_path.stat().st_dev
-    mounts = tmp_path / "mountinfo"
     lines = [
         f"22 1 {os.major(device)}:{os.minor(device)} / / rw shared:1 - {kind} none rw",
-        "23 1 0:9999 / /t - tmpfs t rw",
+        "23 1 0:9999 / /t rw - tmpfs t rw",
     ]
-    mounts.write_text("\n".join(lines), encoding="utf-8")
-    monkeypatch.setattr(module, "MOUNTS", mounts)
-    assert in_memory(tmp_path) is told
+    files = tree(tmp_path, {"/proc/self/mountinfo": "\n".join(lines)})
+    assert in_memory(tmp_path, files) is told
