@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import os
@@ -215,6 +216,10 @@ def import_tensorflow() -> tuple[Any, float]:
         os.environ["TF_USE_LEGACY_KERAS"] = "1"
     started = time.perf_counter()
     tensorflow = importlib.import_module("tensorflow")
+    with contextlib.suppress(ImportError):
+        # np.median imports it when first called (numpy 2): upstream does so in its first timed step, and its images per
+        # second would contain an import, 20 to 250 ms.
+        importlib.import_module("numpy.ma")
     seconds = time.perf_counter() - started
     if _release(tensorflow.__version__) >= (2, 16) and find_spec("tf_keras") is None:
         msg = f"TensorFlow {tensorflow.__version__} runs tf_cnn with tf_keras only. Add tf_keras to the stack."
