@@ -64,7 +64,7 @@ def test_fields_keep_the_first_of_equal_names() -> None:
     assert fields("model name\t: A: B\nnothing\nmodel name\t: C\nempty :\n") == {"model name": "A: B", "empty": ""}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a loop of links stands for what can't be read; POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="not on Windows: a loop of links stands for what can't be read")
 def test_what_cannot_be_read_is_not_absent(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").touch()

@@ -87,7 +87,9 @@ def test_the_version_as_either_program_says_it(said: str, found: str) -> None:
         wsl.version("Usage: wslinfo [OPTION]")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a program of the distribution is planted by a shell script")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="not on Windows: a program of the distribution is planted by a shell script"
+)
 def test_the_version_is_asked_of_the_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "wsl.exe"
     program.write_text("#!/bin/sh\nprintf 'W\\000S\\000L\\000 2.5.9.0\\n$WSL_UTF8 $WSLENV'\n", encoding="utf-8")

@@ -71,7 +71,7 @@ def fake_member(torch: object, device: str, seat: object) -> Iterator[torch_rank
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
             MemoryError,
             "rank 1 of the process group: was killed",
-            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="not on Windows: it has no SIGKILL"),
         ),
     ],
 )

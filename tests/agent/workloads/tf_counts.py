@@ -36,6 +36,7 @@ def main(checkout: str, models: list[str]) -> None:
             batch_size=1,
         )
         bench = benchmark_cnn.BenchmarkCNN(benchmark_cnn.setup(params))
+        sys.stderr.write(f"{name}\n")  # the last line before a traceback says whose it is
         with tf.Graph().as_default() as graph:
             bench._build_model()
             sizes = sorted(variable.shape.num_elements() for variable in tf.trainable_variables())
