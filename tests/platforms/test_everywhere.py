@@ -1,7 +1,7 @@
 """One machine, one matrix, every platform that a Linux machine can have, one report.
 
-The remote host is this one through ssh, wsl.exe is a stand-in, and the guest runs under emulation where KVM does not
-work: that all of them work, and work together, is tested, and nothing is learnt about any of them.
+The remote host is this one through ssh, wsl.exe is a stand-in, and the guest is emulated: that all of them work, and
+work together, is tested, and nothing is learnt about any of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ baseline: native
 platforms:
   native: {{kind: native}}
   docker: {{kind: container}}
-  guest: {{kind: vm, image: {image}, cpus: 1, memory: 512m}}
+  guest: {{kind: vm, image: {image}, accelerator: tcg, cpus: 1, memory: 512m}}
   lab: {{kind: remote, host: loopback, config: {config}, folder: {work}, python: {python}}}
   wsl: {{kind: wsl, distribution: {distribution}}}
   gone: {{kind: wsl, distribution: Gone}}
