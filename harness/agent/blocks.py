@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-import random
 import sys
 import time
 from array import array
@@ -101,7 +100,7 @@ class PythonBlocks:
         """Write a new file."""
         writes = 0
         with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, how) as file, _buffer(size) as buffer:
-            buffer.write(random.Random(1).randbytes(size))  # noqa: S311 - only to defeat compression
+            buffer.write(os.urandom(size))  # nothing compresses it
             for block in range(blocks):
                 for at in range(0, size, STAMPED):
                     buffer[at : at + 8] = _stamp(block * size + at)

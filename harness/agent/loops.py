@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import sys
 import threading
 import time
@@ -113,7 +112,7 @@ class PythonLoops:
     def files(self, operation: FileOperation, directory: str, files: int, size: int) -> list[float]:
         """Do `operation` to each file."""
         do = _FILE_OPERATIONS[operation]
-        content = random.Random(1).randbytes(size)  # noqa: S311 - only to defeat compression
+        content = os.urandom(size)  # nothing compresses it
         seconds = []
         for path in [os.path.join(directory, str(number)) for number in range(files)]:  # noqa: PTH118 - timed: plain calls
             start = time.perf_counter_ns()

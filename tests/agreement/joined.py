@@ -31,9 +31,16 @@ SHORT_PASS = Reason(
     low=0.7,
     high=1.1,
 )
+PLACEMENT = Reason(
+    text="the scheduler puts the two on one CPU or on both, by turns, and a switch costs several times as much on two;"
+    " pinned to one CPU they agree",
+    low=0.2,
+    high=5.0,
+)
 # By metric, as it stands in the table. Where a read comes from a disk, what fio does in between does not count.
 REASONS: Mapping[str, Reason] = {
     **{f"read_iops, random read, warm, {depth} in flight": BOOKKEEPING for depth in (1, 4)},
+    **{f"switch_seconds switch-{between}-free": PLACEMENT for between in ("processes", "threads")},
     "read_bandwidth, read-ahead: random": SHORT_PASS,
 }
 

@@ -9,7 +9,6 @@ state is random bytes, which no file system compresses away. A save takes millis
 from __future__ import annotations
 
 import os
-import random
 
 from harness.agent import files
 from harness.agent.capacity import MIB
@@ -25,7 +24,7 @@ WARMUP = 1  # the first save replaces nothing
 def run_checkpoint(context: Context) -> Outcome:
     """Measure `save_seconds` of a state of `bytes` on each location; one that fails is left out with a warning."""
     size, saves = context.integer("bytes"), WARMUP + context.integer("saves")
-    state = random.Random(context.spec.seed).randbytes(size)  # noqa: S311 - only to defeat compression
+    state = os.urandom(size)
 
     def checkpoints(place: Place) -> list[Metric]:
         latest, beside = place.directory / "checkpoint", place.directory / "checkpoint.partial"

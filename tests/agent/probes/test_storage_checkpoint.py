@@ -31,6 +31,12 @@ def test_saves_are_measured_on_each_location_and_leave_nothing(run_task: RunTask
     assert not outcome.warnings
 
 
+def test_a_state_may_be_larger_than_what_random_makes_at_once(run_task: RunTask, tmp_path: Path) -> None:
+    place = Location(name="disk", path=str(tmp_path))
+    outcome = run_task("storage.checkpoint", locations=[place], bytes=256 * MIB, saves=1)
+    assert (outcome.status, outcome.warnings) == ("ok", ())
+
+
 def test_a_disk_that_takes_longer_is_seen(run_task: RunTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsync, synced = os.fsync, []
 
