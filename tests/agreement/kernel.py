@@ -186,8 +186,8 @@ FIND_AND_CAT = {
 MBW = {
     "triad_bandwidth 1": Reason(
         text="mbw counts a copied byte once, 1 of the 3 that the memory moves (read, fetch, write); the triad counts 3 "
-        "of 4: 2.25 at equal traffic, less where the processor spares fetches (an Ice Lake: 1.3); mbw's loop is another "
-        "compiler's",
+        "of 4: 2.25 at equal traffic, less where the processor spares fetches (an Ice Lake: 1.3); mbw's loop is "
+        "another compiler's",
         low=1.2,
         high=2.5,
     )
