@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
 KINDS = {"device", "pool", "host", "registered"}
 
 
-@pytest.mark.parametrize("planted", [100, 200])
+@pytest.mark.parametrize("planted", [200, 400])  # the plain loop's own call takes up to 8 microseconds
 def test_every_kind_costs_what_was_planted(run_on_gpu: RunOnGpu, plant: Plant, loop: str, planted: int) -> None:
     """Each call its own multiple of the planted microseconds; what grows with the size is added for 1 MiB."""
     calls = ("alloc", "free", "async_alloc", "async_free", "host_alloc", "host_free", "host_register")
