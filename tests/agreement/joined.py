@@ -32,8 +32,8 @@ SHORT_PASS = Reason(
     high=1.1,
 )
 PLACEMENT = Reason(
-    text="the scheduler puts the two on one CPU or on both, by turns, and a switch costs several times as much on two;"
-    " pinned to one CPU they agree",
+    text="the scheduler is free to put the two on one CPU or on both, and the ratio has been anything from 0.4 to 5; "
+    "pinned to one CPU they agree",
     low=0.2,
     high=5.0,
 )
