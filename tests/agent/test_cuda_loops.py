@@ -23,6 +23,7 @@ pytestmark = pytest.mark.measures
 
 # Costs are least values: the simulation never takes less than planted, and a busy machine does not spoil all of forty.
 MILLISECOND = 1_000_000  # ns
+CALL = {"native": 1e-6, "python": 25e-6}  # what a loop may add of its own to each call; through ctypes up to 13 µs were seen
 
 
 @contextmanager
@@ -40,6 +41,11 @@ def loops_of(kind: str, gpu: CudaContext) -> CudaLoops:
     if kind == "native":
         return NativeCudaLoops(gpu.driver, built())
     return PythonCudaLoops(gpu.driver, PythonLoops())
+
+
+def costs(seconds: float, kind: str, calls: int = 1) -> object:
+    """Equal to planted seconds, within 5% or what the loop's own calls add."""
+    return pytest.approx(seconds, rel=0.05, abs=calls * CALL[kind])
 
 
 def header() -> str:
@@ -88,8 +94,8 @@ def test_enqueuing_and_completion_are_told_apart(plant: Plant, kind: str, launch
     with a_context() as gpu:
         operation = launch(gpu.stream(), gpu.kernel(gpu.module(ptx.MODULE), "empty"))
         enqueued, complete = loops_of(kind, gpu).enqueue(40, [operation], repeats=3)
-    assert min(enqueued) == pytest.approx(3e-6 * launch_us, rel=0.05)
-    assert min(complete) == pytest.approx(1e-6 * launch_us + 3 * 1e-3, rel=0.05)
+    assert min(enqueued) == costs(3e-6 * launch_us, kind, calls=3)
+    assert min(complete) == costs(1e-6 * launch_us + 3 * 1e-3, kind)
 
 
 def test_a_flush_costs_a_query_after_each(plant: Plant, kind: str) -> None:
@@ -98,8 +104,8 @@ def test_a_flush_costs_a_query_after_each(plant: Plant, kind: str) -> None:
         operation = launch(gpu.stream(), gpu.kernel(gpu.module(ptx.MODULE), "empty"))
         enqueued, _ = loops_of(kind, gpu).enqueue(40, [operation], repeats=3, flush=True)
         each = loops_of(kind, gpu).each(40, operation, batch=4, flush=True)
-    assert min(enqueued) == pytest.approx(900e-6, rel=0.05)
-    assert min(each) == pytest.approx(300e-6, rel=0.05)
+    assert min(enqueued) == costs(900e-6, kind, calls=6)
+    assert min(each) == costs(300e-6, kind, calls=2)
 
 
 def test_each_call_is_timed_alone_and_the_wait_is_not(plant: Plant, kind: str) -> None:
@@ -108,7 +114,7 @@ def test_each_call_is_timed_alone_and_the_wait_is_not(plant: Plant, kind: str) -
         operation = launch(gpu.stream(), gpu.kernel(gpu.module(ptx.MODULE), "empty"))
         each = loops_of(kind, gpu).each(40, operation, batch=2)
     assert len(each) == 40
-    assert min(each) == pytest.approx(200e-6, rel=0.05)
+    assert min(each) == costs(200e-6, kind)
 
 
 def test_all_streams_are_waited_for(plant: Plant, kind: str) -> None:
@@ -198,8 +204,8 @@ def test_allocation_and_freeing_are_told_apart(
     with a_context() as gpu, gpu.memory(4096), pageable(4096) as address:
         loops = loops_of(kind, gpu)
         allocated, freed = loops.allocate(40, memory, 4096, stream=gpu.stream(), address=address)
-    assert min(allocated) == pytest.approx(1e-9 * planted, rel=0.05)
-    assert min(freed) == pytest.approx(2e-9 * planted, rel=0.05)
+    assert min(allocated) == costs(1e-9 * planted, kind)
+    assert min(freed) == costs(2e-9 * planted, kind)
 
 
 def test_entering_the_driver_costs_next_to_nothing(plant: Plant, kind: str) -> None:
