@@ -39,11 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     In lanes the other way round, so that none ends long after the others.
 
-    Those whose outcome depends on how fast this machine is are marked `measures`, by their place or by themselves; a
-    probe on a framework's stack is asked what it answers, not how fast.
+    Those whose outcome depends on how fast this machine is are marked `measures`, by their place or by themselves, but
+    for those marked `answers`; a probe on a framework's stack answers, too.
     """
     for item in items:
-        answers = item.path.is_relative_to(TESTS / "agent") and item.get_closest_marker("stack")
+        on_stack = item.path.is_relative_to(TESTS / "agent") and item.get_closest_marker("stack")
+        answers = on_stack or item.get_closest_marker("answers")
         if not answers and any(item.path.is_relative_to(place) for place in MEASURING):
             item.add_marker("measures")
     costs = ("browser", "docker", "stack", "slow")

@@ -26,7 +26,7 @@ platforms:
 stacks:
   driver: {}
 tasks:
-  control.delay: {microseconds: 200, samples: 5}
+  control.delay: {microseconds: 2000, samples: 20}
   storage.small_files: {files: 20, rounds: 3}
 profiles:
   both: {tasks: ["*"], blocks: 2}
@@ -42,8 +42,8 @@ stacks:
   driver: {}
   torch: {requirements: images/torch/requirements.txt, cpu_requirements: images/torch/requirements-cpu.txt}
 tasks:
-  control.fma: {samples: 2, sample_seconds: 1.0}
-  torch_matmul.square: {size: 2048, products: 8, num_batches: 3, num_warmup_batches: 1, threads: 1}
+  control.fma: {samples: 2, sample_seconds: 0.6}
+  torch_matmul.square: {size: 2048, products: 6, num_batches: 2, num_warmup_batches: 1, threads: 1}
 profiles:
   planted: {tasks: ["*"], blocks: 3}
 """
@@ -67,6 +67,7 @@ def of_metric(document: Mapping[str, Any], metric: str) -> list[dict[str, Any]]:
     return [row for row in document["comparisons"] if row["metric"] == metric]
 
 
+@pytest.mark.answers
 def test_native_and_container_side_by_side(tmp_path: Path) -> None:
     document = measured(project(tmp_path, BOTH), "both", 300)
     (delay,) = of_metric(document, "delay_seconds")
@@ -82,6 +83,7 @@ def test_native_and_container_side_by_side(tmp_path: Path) -> None:
     assert subprocess.run(left, capture_output=True, text=True, check=True).stdout == ""
 
 
+@pytest.mark.answers
 def test_a_second_build_takes_seconds_and_says_what_is_there(tmp_path: Path) -> None:
     project(tmp_path, BOTH)
     first = harness("images", cwd=tmp_path)

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.measures
 
 # Costs are least values: the simulation never takes less than planted, and a busy machine does not spoil all of forty.
 MILLISECOND = 1_000_000  # ns
-CALL = {"native": 1e-6, "python": 25e-6}  # what a loop may add of its own to each call; through ctypes up to 13 µs were seen
+# What a loop may add of its own to a call, in seconds; through ctypes, 13 µs were seen.
+CALL = {"native": 1e-6, "python": 25e-6}
 
 
 @contextmanager

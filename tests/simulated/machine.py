@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.program import harness, project
+from harness.agent.messages import CellResult
+from harness.matrix.cells import SECOND_ARM
+from harness.results.bundle import read
+from tests.program import bundle_of, harness, project
 from tests.simulated.driver import SimulatedDriver
 from tests.simulated.engine import SimulatedEngine
 
+Results = Mapping[tuple[str, str], Sequence[CellResult]]  # (platform, task) → its invocations
+
+PLATFORMS = ("native", "docker")
 SECONDS = 900  # a busy machine takes many times what an idle one does
 MATRIX = """\
 schema: 1
@@ -47,3 +55,11 @@ def run(
         return harness("run", "--profile", "gpu", cwd=folder, env=environment, timeout=SECONDS)
     finally:
         simulated.plant(SimulatedDriver())
+
+
+def results(folder: Path) -> Results:
+    """Return what the bundle in the folder holds; the baseline's two arms are one platform."""
+    found: dict[tuple[str, str], list[CellResult]] = defaultdict(list)
+    for each in read(bundle_of(folder)).invocations:
+        found[each.platform.removesuffix(SECOND_ARM), each.task].append(each)
+    return found

@@ -23,7 +23,7 @@ from tests.program import ROOT, harness, project
 from tests.simulated.driver import SimulatedDriver
 from tests.simulated.engine import SimulatedEngine, simulated_engine
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.answers, pytest.mark.docker, pytest.mark.slow]
 
 ALL = DeviceRequest(count=-1, capabilities=[["gpu"]])
 LOOK = """

@@ -12,6 +12,8 @@ import pytest
 
 from tests.simulated.driver import SimulatedDriver
 
+pytestmark = pytest.mark.answers
+
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = """
 import json, pynvml as n

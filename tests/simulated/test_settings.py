@@ -14,6 +14,8 @@ import pytest
 from tests.simulated.build import libraries
 from tests.simulated.driver import CUDA, NVML, SimulatedDriver, load
 
+pytestmark = pytest.mark.answers
+
 README = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
 LIBRARIES = (CUDA, NVML)
 

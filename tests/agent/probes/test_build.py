@@ -14,7 +14,7 @@ from harness.agent.task import Context, Outcome, Unavailable
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
 from tests.agent.systems import not_on_windows
 
-pytestmark = not_on_windows("its fakes are shell scripts")
+pytestmark = [pytest.mark.answers, not_on_windows("its fakes are shell scripts")]
 
 STEPS = {"compile_seconds", "link_seconds", "load_seconds", *INSTRUMENT}
 

@@ -14,6 +14,8 @@ from harness.agent.messages import Scalar
 from tests.agent.cells import run_cell, stack_python
 from tests.agent.probes.conftest import INSTRUMENT
 
+pytestmark = pytest.mark.answers
+
 SMALL: dict[str, Scalar] = {"max_bytes": 2**20, "growth": 64, "samples": 10, "warmup": 2}
 
 

@@ -38,13 +38,13 @@ FILES = 60
             {"working_set": 4096},
             {"max_bytes": 4096, "loads": 500_000, "samples": 900},
         ),
-        ("memory.faults", "fault_seconds", {"page_bytes": 4096}, {"region_bytes": 16 * MIB, "samples": 30}),
-        ("memory.affinity", "work_seconds", {"pinned": False}, {"loads": 500_000, "samples": 80}),
+        ("memory.faults", "fault_seconds", {"page_bytes": 4096}, {"region_bytes": 16 * MIB, "samples": 15}),
+        ("memory.affinity", "work_seconds", {"pinned": False}, {"loads": 500_000, "samples": 40}),
         (
             "driver.switch",  # not by a competing load: the kernel prefers who has just slept to who never does
             "switch_seconds",
             {"between": "threads", "by": "pipe", "pinned": True},
-            {"samples": 80, "calls": 1000},
+            {"samples": 30, "calls": 1000},
         ),
     ],
 )

@@ -23,6 +23,8 @@ from harness.agent.task import Context, Outcome, Unavailable, find
 from tests.agent.probes.conftest import metric
 from tests.agent.systems import not_on_windows
 
+pytestmark = pytest.mark.answers
+
 MakeSpec = Callable[..., CellSpec]
 MODULE = "harness.agent.probes.storage_loader_torch"
 SMALL = {"count": 4, "width": 60, "height": 40, "batch_size": 2, "workers": 2, "rounds": 2}

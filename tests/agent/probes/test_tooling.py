@@ -17,6 +17,8 @@ from tests.agent.cells import run_cell, stack_python
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
 from tests.agent.systems import not_on_windows
 
+pytestmark = pytest.mark.answers
+
 FEW: dict[str, Scalar] = {"samples": 2, "files": 20, "size": 500}
 
 
@@ -54,6 +56,7 @@ def test_install_measures_each_location_and_leaves_nothing(
     assert "location gone" in outcome.warnings[-1]
 
 
+@pytest.mark.measures
 @not_on_windows("under Wine the start of pip varies by more than files cost")
 def test_install_takes_longer_for_more_files(run_task: RunTask, tmp_path: Path) -> None:
     def cost(files: int) -> float:
@@ -163,6 +166,7 @@ def _import(fake: Path) -> tuple[str, str, dict[str, float]]:
     return result.status, result.reason, costs
 
 
+@pytest.mark.measures
 def test_a_framework_that_is_planted_slow_is_found_slow(environment: Path) -> None:
     status, reason, costs = _import(environment)
     assert (status, reason) == ("ok", "")
