@@ -1,8 +1,8 @@
 """Causes planted into the simulated driver are found in the gap of `control.step`. No figure says anything of a GPU.
 
 Every task is the agent's own, run in this process, block by block with each driver in turn: the results make a bundle
-as a run's do. Files cannot be made slow by a driver: what they cost is planted into the results. `test_catalogue.py`
-takes a step apart that was run from the command line, and in containers.
+as a run's do. Files cannot be made slow by a driver: on the platform `files` the native helper opens them late.
+`test_catalogue.py` takes a step apart that was run from the command line, and in containers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.agent import cuda
-from harness.agent.messages import CellResult, CellSpec, Location, Metric
+from harness.agent import cuda, helper
+from harness.agent.messages import CellResult, CellSpec, Location
 from harness.agent.task import Context, find
 from harness.analysis.analyse import analyse
 from harness.analysis.document import AttributionRecord
@@ -29,6 +31,7 @@ from tests.analysis.steps import bundle_of
 from tests.simulated.build import libraries
 from tests.simulated.catalogue import undisturbed
 from tests.simulated.driver import CUDA, SimulatedDriver
+from tests.simulated.slow_files import slow_helper
 
 BLOCKS = 2
 TURNS = 3  # of each cell of a block, seconds apart: what disturbs all of one turn spares another
@@ -77,12 +80,13 @@ DRIVERS = {
     "launch": replace(NATIVE, **LAUNCH),
     "bandwidth": replace(NATIVE, **BANDWIDTH),
     "both": replace(NATIVE, **LAUNCH, **BANDWIDTH),
+    "files": NATIVE,
 }
-FILE_SECONDS = 100e-6  # planted into the results of `files`
+FILE_NS = 100_000  # planted before each file that is opened on `files`
 MORE = {
     "launch": LAUNCHES * 8e-6,
     "copy_bandwidth": UP * COPIED * 1e-9 * (1 / 0.1 - 1 / NATIVE.h2d_gbps),
-    "file": FILES * FILE_SECONDS,
+    "file": FILES * FILE_NS * 1e-9,
 }
 PLANTED = {
     "launch": ("launch",),
@@ -119,7 +123,7 @@ def stolen(nanoseconds: int = 50_000_000) -> float:
 @pytest.fixture(scope="module")
 def attributed() -> Attributed:
     """Measure all tasks with every driver."""
-    built()
+    usual = built()
     library = str(libraries() / CUDA)
     results: list[CellResult] = []
     taken: list[float] = []
@@ -131,6 +135,7 @@ def attributed() -> Attributed:
         patch.setattr(cuda, "library_names", lambda: (library,))
         for name, value in NATIVE.environment({}).items():
             patch.setenv(name, value)  # of copies.allocation's own process
+        helpers = {"files": slow_helper(Path(folder), FILE_NS)}
         for block in range(1, BLOCKS + 1):
             for task, params in TASKS.items():
                 if block > 1 and task in ONCE:
@@ -139,10 +144,10 @@ def attributed() -> Attributed:
                 for platform, driver in list(DRIVERS.items()) * TURNS:
                     taken += [stolen()] if task == "control.step" else []
                     driver.plant()
+                    patch.setattr(helper, "load", partial(helpers.get, platform, usual))
                     turns[platform].append(run(task, params, platform, block, folder))
                 results += map(together, turns.values())
-    slow = [with_slow_files(each) for each in results if each.platform == "native"]
-    bundle = bundle_of([*results, *slow], [*DRIVERS, "files"])
+    bundle = bundle_of(results, list(DRIVERS))
     found = {each["platform"]: each for each in report_json(analyse(bundle), bundle)["attribution"]}
     return Attributed(gaps=found, stolen=max(taken))
 
@@ -178,17 +183,6 @@ def together(turns: Sequence[CellResult]) -> CellResult:
         for same in groups
     )
     return replace(turns[0], metrics=tuple(map(undisturbed, metrics)))
-
-
-def with_slow_files(result: CellResult) -> CellResult:
-    """Return native's result as that of a platform where a file takes longer."""
-    more = {"open_read_seconds": FILE_SECONDS, "step_seconds": FILES * FILE_SECONDS}
-
-    def slowed(metric: Metric) -> Metric:
-        return replace(metric, samples=tuple(each + more.get(metric.name, 0.0) for each in metric.samples))
-
-    name = f"files/driver/{result.task}"
-    return replace(result, cell=name, platform="files", metrics=tuple(map(slowed, result.metrics)))
 
 
 @pytest.mark.parametrize("platform", PLANTED)
