@@ -1,7 +1,7 @@
-"""Runs the tests: `python -m tests [pytest's arguments]`; without arguments all of them, in two parts.
+"""Runs the tests: `python -m tests [measuring|others|pytest's arguments]`; without arguments all, in these two parts.
 
-First what does not measure this machine, side by side; then what does, which has it alone. Tests that fail run once
-more, in a new process: a shared machine can miss planted microseconds or a deadline, a defect fails twice. What failed
+First what measures this machine, which has it alone; then all others, side by side. Tests that fail run once more, in a
+new process: a shared machine can miss planted microseconds or a deadline, a defect fails twice. What failed
 once stays on the screen. Exit status 0 only if all passed, at the second try at the latest.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 LANES = 3  # most of these wait for guests, hosts and containers
 MEASURING = ("-m", "measures")
 OTHERS = ("-m", "not measures", f"--numprocesses={LANES}", "--dist=loadfile", "--no-loadscope-reorder")
+PARTS = {"measuring": MEASURING, "others": OTHERS}
 FAILED = 1  # pytest's exit status when some test has failed
 STOPS = frozenset({"-x", "--exitfirst", "--maxfail"})  # then some tests have not run
 AGAIN = ("--last-failed", "--last-failed-no-failures=none")
@@ -21,7 +22,8 @@ AGAIN = ("--last-failed", "--last-failed-no-failures=none")
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tests; return the exit status."""
-    return max(map(passed, [arguments] if arguments else [OTHERS, MEASURING]))
+    chosen = [PARTS[each] for each in arguments or PARTS if each in PARTS]
+    return max(map(passed, chosen or [arguments]))
 
 
 def passed(arguments: Sequence[str]) -> int:

@@ -65,7 +65,9 @@ def test_both_parts_run_and_either_fails_them_all(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(again, "passed", part)
     assert again.main([]) == 1
-    assert ran == [OTHERS, MEASURING]
+    assert ran == [MEASURING, OTHERS]
+    assert again.main(["others"]) == 0
+    assert ran[2:] == [OTHERS]
 
 
 def test_where_the_first_failure_stops_there_is_no_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
