@@ -29,40 +29,46 @@ def build_native(session: nox.Session, *options: str) -> None:
         session.warn("the native helper could not be built: probes fall back to Python loops and are marked so")
 
 
+def harness(session: nox.Session, *command: str) -> None:
+    """Run a command of the harness, which on Ctrl-C removes containers, shuts guests down and says how to go on."""
+    argv = ("python", "-m", "harness", *command, *session.posargs)
+    session.run(*argv, interrupt_timeout=120.0, terminate_timeout=30.0)
+
+
 @nox.session
 def matrix(session: nox.Session) -> None:
     """Measure every platform within reach and write the report."""
     install(session)
     build_native(session, "--all")  # the agent that goes to WSL or to another host is the one that every boot packs
-    session.run("python", "-m", "harness", "run", "--report", *session.posargs)
+    harness(session, "run", "--report")
 
 
 @nox.session
 def images(session: nox.Session) -> None:
     """Build the container images that the matrix needs; print name, digest, size and time."""
     install(session)
-    session.run("python", "-m", "harness", "images", *session.posargs)
+    harness(session, "images")
 
 
 @nox.session
 def report(session: nox.Session) -> None:
     """Write the report of a bundle (default: the newest)."""
     install(session)
-    session.run("python", "-m", "harness", "report", *session.posargs)
+    harness(session, "report")
 
 
 @nox.session
 def publish(session: nox.Session) -> None:
     """Build a static site of many reports."""
     install(session)
-    session.run("python", "-m", "harness", "publish", *session.posargs)
+    harness(session, "publish")
 
 
 @nox.session
 def doctor(session: nox.Session) -> None:
     """Say what on this host would spoil a measurement; `-- --fix` mends what can be undone, `-- --restore` undoes."""
     install(session)
-    session.run("python", "-m", "harness", "doctor", *session.posargs)
+    harness(session, "doctor")
 
 
 @nox.session

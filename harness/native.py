@@ -122,7 +122,9 @@ def _compile(target: str, out: Path) -> Path:
 
 def _run(argv: list[str]) -> str:
     try:
-        done = subprocess.run(argv, cwd=SOURCES, capture_output=True, text=True, check=True, timeout=SECONDS)
+        done = subprocess.run(
+            argv, cwd=SOURCES, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=SECONDS
+        )
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip() or f"exit status {error.returncode}"
         raise StackError(f"native helper: the compiler failed: {said[-2000:]}", REMEDY) from error

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from harness.agent import files
 from harness.agent.workloads.tf_cnn_launcher import UPSTREAM_COMMIT, checkout_commit
 from harness.errors import PlatformError, StackError
 from harness.runner.process import Completed, capture
@@ -124,9 +125,9 @@ def _quoted(path: str | Path) -> str:
 def _put(fresh: Path, folder: Path, environ: Mapping[str, str]) -> None:
     """Move a checkout to its place; a spoilt one there gives way, and one that another process made meanwhile stays."""
     if folder.exists() and not _intact(folder, environ):
-        folder.replace(fresh.with_name("spoilt"))
+        files.replace(folder, fresh.with_name("spoilt"))
     try:
-        fresh.replace(folder)
+        files.replace(fresh, folder)
     except OSError:
         if not _intact(folder, environ):
             raise

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import harness
 from harness import interpreters, linux_wheels, packages
+from harness.agent import files
 from harness.agent.task import Framework
 from harness.cache import cache_dir
 from harness.errors import PlatformError, StackError
@@ -167,7 +168,7 @@ def _read(folder: Path) -> dict[str, str] | None:
 def _mark(folder: Path, content: dict[str, str]) -> None:
     scratch = folder / f"{_COMPLETE}.new"
     scratch.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    scratch.replace(folder / _COMPLETE)
+    files.replace(scratch, folder / _COMPLETE)
 
 
 def _wheels(folder: Path) -> dict[str, str] | None:

@@ -41,7 +41,7 @@ def new(path: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".overhead-matrix."))
         try:
             yield folder / path.name
-            (folder / path.name).rename(path)
+            files.replace(folder / path.name, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:

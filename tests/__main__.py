@@ -23,7 +23,7 @@ AGAIN = ("--last-failed", "--last-failed-no-failures=none")
 def main(arguments: Sequence[str]) -> int:
     """Run the tests; return the exit status."""
     chosen = [PARTS[each] for each in arguments or PARTS if each in PARTS]
-    return max(map(passed, chosen or [arguments]))
+    return max(map(passed, chosen or [tuple(arguments)]))
 
 
 def passed(arguments: Sequence[str]) -> int:

@@ -42,8 +42,8 @@ stacks:
   driver: {}
   torch: {requirements: images/torch/requirements.txt, cpu_requirements: images/torch/requirements-cpu.txt}
 tasks:
-  control.fma: {samples: 2, sample_seconds: 0.6}
-  torch_matmul.square: {size: 2048, products: 6, num_batches: 2, num_warmup_batches: 1, threads: 1}
+  control.fma: {samples: 2, sample_seconds: 1.0}
+  torch_matmul.square: {size: 2048, products: 8, num_batches: 2, num_warmup_batches: 1, threads: 1}
 profiles:
   planted: {tasks: ["*"], blocks: 3}
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from harness.agent.cpus import number_list
 from harness.agent.messages import Scalar
@@ -178,7 +178,7 @@ class Vm(Model):
         default_factory=list,
         description="Host NUMA nodes, [0, 1]: the guest gets a node for each, with its share of CPUs and memory.",
     )
-    gpu: str | None = Field(
+    gpu: Annotated[str, StringConstraints(to_lower=True)] | None = Field(  # as the kernel writes it
         None,
         pattern=r"^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]$",
         description="PCI address of the GPU to pass through, 0000:01:00.0.",

@@ -11,17 +11,18 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from harness.agent.inspection.facts import Fact
 from harness.agent.messages import Location
 from harness.cache import cache_dir
 from harness.errors import PlatformError, StackError
 from harness.matrix.model import Libvirt, Remote
-from harness.platforms import libvirt
+from harness.platforms import libvirt, vfio
 from harness.platforms.base import Availability, Ending, Job, Prepared
 from harness.platforms.guest import EMULATED
 from harness.platforms.leftovers import orphaned_record
@@ -30,6 +31,7 @@ from harness.platforms.owner import Owner
 from harness.platforms.remote import RemotePlatform
 from harness.platforms.ssh import Connection, Target
 from harness.platforms.ssh_errors import ConnectionLostError
+from harness.platforms.vfio import SYSTEM, Sysfs
 from harness.stacks import Stack
 
 FOLDER = "libvirt"  # in the cache: notes of the domains that a run has started
@@ -51,6 +53,12 @@ def recover(cache: Path) -> list[str]:
     return problems
 
 
+def lent_facts(system: Sysfs, connection: str, lent: Sequence[str]) -> Mapping[str, Fact]:
+    """Return what this host sees of the first device that a domain is given; nothing of another host's."""
+    here = urlsplit(connection).hostname is None
+    return vfio.facts(system, lent[0]) if lent and here else {}
+
+
 class StartedDomain:
     """A domain that is up while it is used."""
 
@@ -61,7 +69,7 @@ class StartedDomain:
         self._note = cache_dir() / FOLDER / f"{digest}.json"
         self._ours = False  # started by this run
         self.starts = 0  # by this run
-        self._lends = False  # it has a device that the host has while it is off
+        self.lent: list[str] = []  # PCI addresses of what the host has while it is off
         self.seconds: float | None = None  # of its first start
         self.facts: Mapping[str, object] = {}
 
@@ -76,7 +84,7 @@ class StartedDomain:
                 self.down()
             raise
         finally:
-            if self._ours and self._lends:
+            if self._ours and self.lent:
                 self.down()
             elif self._ours:
                 with suppress(PlatformError):  # one that has ended needs no pause
@@ -114,7 +122,7 @@ class StartedDomain:
         if self.seconds is None:
             self.seconds = time.monotonic() - began
             definition = self._domain.definition()
-            self._lends = bool(libvirt.passed_through(definition))
+            self.lent = libvirt.passed_through(definition)
             self.facts = {**libvirt.described(definition), "started_by_run": self._ours}
 
     def _await_ssh(self, deadline: float) -> None:
@@ -195,7 +203,7 @@ class DomainPlatform:
             "start_seconds": round(self._guest.seconds, 1),
         }
         own: dict[str, Fact] = {f"vm.{name}": {"value": value, "source": "libvirt"} for name, value in values.items()}
-        return {**self._inside.facts(), **own}
+        return {**self._inside.facts(), **own, **lent_facts(SYSTEM, self._domain.connection, self._guest.lent)}
 
     def locations(self) -> tuple[Location, ...]:
         """Those of the guest; `host` is its own disk."""

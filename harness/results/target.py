@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from harness.agent.files import replace
 from harness.errors import ResultsError, UsageError
 
 ZIP = ".zip"
@@ -65,7 +66,7 @@ def created(path: Path) -> Iterator[Writer]:
             else:
                 (partial / path.name).mkdir()
                 yield FolderWriter(partial / path.name)
-            (partial / path.name).rename(path)
+            replace(partial / path.name, path)
     except OSError as error:
         raise ResultsError(f"{path} can't be written: {error.strerror or error}", "Name another place") from error
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from harness.agent.messages import CellResult, to_json, write_json
 from harness.errors import ResultsError
 from harness.exclusive import acquire
 from harness.results.bundle import JOURNAL, JournalLine, invocation_name, read_journal
+from harness.results.store import MANIFEST
 from harness.runner.privacy import Privacy
 
 if TYPE_CHECKING:
@@ -51,7 +53,10 @@ class Journal:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        """Let the bundle go; one in which nothing was measured is removed, which Windows refuses under the lock."""
         self._lock.close()
+        if not self.lines and not (self.folder / MANIFEST).exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self, cell: str, block: int, attempt: int) -> Path:
         """Return the file for what the invocation prints."""
@@ -87,7 +92,7 @@ class Journal:
                 file=name,
                 sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             )
-            with (self.folder / JOURNAL).open("a", encoding="utf-8") as file:
+            with (self.folder / JOURNAL).open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps(line.model_dump(mode="json"), ensure_ascii=False) + "\n")
                 file.flush()
                 os.fsync(file.fileno())

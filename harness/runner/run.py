@@ -26,7 +26,6 @@ from harness.matrix.expand import Plan, expand
 from harness.matrix.model import Matrix
 from harness.results import bundle
 from harness.results.bundle import JournalLine, Manifest, PlatformRecord
-from harness.results.store import MANIFEST
 from harness.runner.conditions import SAME_AGENT, check_conditions, check_stacks
 from harness.runner.execute import Execution, Reporter, Settled, interrupted
 from harness.runner.journal import MATRIX, Journal, explained
@@ -188,8 +187,6 @@ def execute(run: Run, *, reporter: Reporter, settled: Settled, environ: Mapping[
             for platform in work.platforms.values():
                 platform.close()
             shutil.rmtree(scratch, ignore_errors=True)
-            if not (run.folder / MANIFEST).exists():  # nothing was measured: leave no empty bundle
-                shutil.rmtree(run.folder, ignore_errors=True)
 
 
 def expectation(lines: Sequence[JournalLine]) -> Callable[[Cell], float]:

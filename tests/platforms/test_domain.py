@@ -15,6 +15,7 @@ import pytest
 
 from harness.errors import PlatformError
 from harness.matrix.model import Libvirt
+from harness.platforms import domain, libvirt
 from harness.platforms.domain import FOLDER, DomainPlatform, recover
 from harness.platforms.guest_image import GuestImage
 from tests.platforms.jobs import FakeAgent, Launching, driver_stack, quiet, result
@@ -105,6 +106,17 @@ def test_one_that_runs_already_is_left_running(
     platform.close()
     assert daemon.state() == "running"
     assert not (cache / FOLDER).exists()
+
+
+def test_one_that_does_not_come_up_is_told_and_shut_off(
+    daemon: LibvirtDaemon, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domain, "UP_SECONDS", 2.0)
+    monkeypatch.setattr(libvirt, "SHUTDOWN_SECONDS", 1.0)
+    with pytest.raises(PlatformError, match=f"domain {DOMAIN} is running.*See its console: `virsh console"):
+        platform_of(daemon, tmp_path).prepare(driver_stack(tmp_path), quiet)
+    assert daemon.state() == "shut off"
+    assert list((cache / FOLDER).iterdir()) == []
 
 
 def test_what_a_killed_run_has_started_is_shut_down(daemon: LibvirtDaemon, cache: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.platforms import vfio
+from harness.platforms.domain import lent_facts
 from tests.agent.trees import values
 from tests.platforms.planted_gpu import AUDIO, BRIDGE, DEVICES, DRIVERS, GPU, NETWORK, PROCESS, PlantedKernel, planted
 
@@ -110,3 +111,9 @@ def test_the_hosts_side_of_link_and_bar_is_recorded(machine: PlantedKernel) -> N
     assert (found["vm.gpu_link_speed"], found["vm.gpu_link_width"]) == ("16.0 GT/s PCIe", "16")
     assert (found["vm.gpu_group_type"], found["vm.gpu_group"]) == ("DMA-FQ", f"{GPU}, {AUDIO}")
     assert "error" in vfio.facts(machine, GPU)["vm.gpu_link_speed_max"]
+
+
+def test_of_a_domain_too_unless_another_host_runs_it(machine: PlantedKernel) -> None:
+    assert lent_facts(machine, "qemu:///system", [GPU, AUDIO]) == vfio.facts(machine, GPU)
+    assert lent_facts(machine, "qemu+ssh://user@host/system", [GPU]) == {}
+    assert lent_facts(machine, "qemu:///system", []) == {}

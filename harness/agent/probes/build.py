@@ -9,6 +9,7 @@ stands in the versions. The CUDA library is loaded everywhere; its kernel is run
 from __future__ import annotations
 
 import ctypes
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Metric
 from harness.agent.sampling import NANOSECOND
 from harness.agent.task import Context, Outcome, Task
+
+if sys.platform == "win32":
+    from _ctypes import FreeLibrary
 
 WARMUP = 1  # rounds
 ARGUMENT = 1000
@@ -137,15 +141,22 @@ def _load(library: Path, *, call: bool) -> float:
     """Return the seconds that loading takes, after a look at the answer. Raises StepError if it is wrong."""
     start = time.perf_counter_ns()
     try:
-        function = ctypes.CDLL(str(library)).sum_of_squares
-    except (OSError, AttributeError) as error:
+        loaded = ctypes.CDLL(str(library))
+    except OSError as error:
         raise StepError(f"load: {error}") from error
-    seconds = (time.perf_counter_ns() - start) * NANOSECOND
-    function.argtypes, function.restype = [ctypes.c_int64], ctypes.c_int64
-    right = ARGUMENT * (ARGUMENT + 1) * (2 * ARGUMENT + 1) // 6
-    if call and (answer := function(ARGUMENT)) != right:
-        what = f"CUDA error {-answer}" if answer < 0 else f"{answer} where {right} is right"
-        raise StepError(f"call: the extension answers {what}")
+    try:
+        function = loaded.sum_of_squares
+        seconds = (time.perf_counter_ns() - start) * NANOSECOND
+        function.argtypes, function.restype = [ctypes.c_int64], ctypes.c_int64
+        right = ARGUMENT * (ARGUMENT + 1) * (2 * ARGUMENT + 1) // 6
+        if call and (answer := function(ARGUMENT)) != right:
+            what = f"CUDA error {-answer}" if answer < 0 else f"{answer} where {right} is right"
+            raise StepError(f"call: the extension answers {what}")
+    except AttributeError as error:
+        raise StepError(f"load: {error}") from error
+    finally:
+        if sys.platform == "win32":  # which removes no file of a library that is loaded
+            FreeLibrary(loaded._handle)
     return seconds
 
 
