@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 CLASSES = frozenset({"OutOfMemoryError", "ResourceExhaustedError"})  # of torch and of TensorFlow
-WORDS = ("CUDA out of memory", "DefaultCPUAllocator: can't allocate memory")  # torch, in a RuntimeError
+WORDS = (  # torch, in a RuntimeError
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",  # on Windows
+)
 OWN_WORDS = ("MemoryError", "OutOfMemoryError", *WORDS)  # in the traceback of another process
 KILLED = "was killed, as the kernel does where memory is lacking"
 KILLED_WORKER = "killed by signal: Killed"  # SIGKILL as strsignal(3) has it

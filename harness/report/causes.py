@@ -69,6 +69,7 @@ def waterfall(document: Document) -> Picture:
         otherwise=_OTHERWISE,
         panels=[_panel(number, record) for number, record in enumerate(found[:MOST_PANELS])],
         table=_behind(found, records(document, "dose_response")),
+        left_out=max(len(found) - MOST_PANELS, 0),
     )
 
 

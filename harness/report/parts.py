@@ -50,7 +50,10 @@ class Behind:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """What a claim's data look like. Without panels there is nothing to show, and `otherwise` says what to run."""
+    """What a claim's data look like. Without panels there is nothing to show, and `otherwise` says what to run.
+
+    `left_out` counts the series for which there was no room.
+    """
 
     name: str
     title: str
@@ -59,6 +62,7 @@ class Picture:
     panels: tuple[Panel, ...]
     behind: Behind | None
     otherwise: str
+    left_out: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

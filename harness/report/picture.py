@@ -61,14 +61,14 @@ def keys(names: Iterable[str], platforms: Sequence[str]) -> tuple[Key, ...]:
     return tuple(Key(name=name, glyph=each.glyph, style=each.style) for name, each in found)
 
 
-def behind(chosen: Chosen, describe: Callable[[DistributionRecord], str]) -> Behind:
+def behind(chosen: Chosen, describe: Callable[[DistributionRecord], str], most: int = MOST_LINES) -> Behind:
     """The middle, the lowest and the highest median of each distribution, and of how many samples."""
     lines = tuple(
         Line(head=clean(describe(record), 160), cells=(clean(record["platform"], 60), *_spread(record)))
-        for record in chosen[:MOST_LINES]
+        for record in chosen[:most]
     )
     columns = ("What", "Platform", "Middle of the processes", "Lowest", "Highest", "Warm-up left out", "Not steady")
-    return Behind(columns=columns, lines=lines, left_out=max(len(chosen) - MOST_LINES, 0))
+    return Behind(columns=columns, lines=lines, left_out=max(len(chosen) - most, 0))
 
 
 def _spread(record: DistributionRecord) -> tuple[Quantity | str, ...]:
@@ -103,6 +103,7 @@ def picture(
     panels: Sequence[Panel] = (),
     legend: tuple[Key, ...] = (),
     table: Behind | None = None,
+    left_out: int = 0,
 ) -> Picture:
     """A picture with data, or without any and then with what to run."""
     return Picture(
@@ -113,6 +114,7 @@ def picture(
         panels=tuple(panels[:MOST_PANELS]),
         behind=table if panels else None,
         otherwise="" if panels else otherwise,
+        left_out=left_out,
     )
 
 

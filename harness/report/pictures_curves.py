@@ -18,6 +18,7 @@ from harness.report.words import clean, dims_words
 Dims = Mapping[str, Any]
 MOST_CURVES = 8  # of a panel
 MOST_POINTS = 40  # of a curve
+MOST_LINES = 160  # of the table: a line a point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ def _drawn(document: Document, what: _ByPlace) -> Picture:
     chosen = [record for record in ordered(found, platforms) if _is_place(record["dims"].get(what.place), record)]
     panels = by_panel(chosen, lambda record: what.panel(record["dims"]))
     shown = dict(list(panels.items())[:MOST_PANELS])
+    lines = [len({record["platform"] for record in group}) for group in panels.values()]
     return picture(
         what.name,
         what.title,
@@ -117,7 +119,8 @@ def _drawn(document: Document, what: _ByPlace) -> Picture:
         otherwise=run_task(what.task, gpu=what.gpu),
         panels=[_panel(n, title, group, platforms, what) for n, (title, group) in enumerate(shown.items())],
         legend=keys((record["platform"] for record in chosen), platforms),
-        table=behind(chosen, lambda record: dims_words(record["dims"])),
+        table=behind(chosen, lambda record: dims_words(record["dims"]), MOST_LINES),
+        left_out=sum(lines) - sum(min(each, MOST_CURVES) for each in lines[:MOST_PANELS]),
     )
 
 

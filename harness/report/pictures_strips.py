@@ -14,7 +14,7 @@ from harness.report.picture import MOST_PANELS, behind, by_panel, first_arms, ke
 from harness.report.plot import is_apart
 from harness.report.words import clean, dims_words, metric_words
 
-MOST_ARMS = 10
+MOST_ARMS = 24
 SMALL_FILES, LOADER = "storage.small_files", "storage.loader"
 TOOLS = {"tooling.install": "install_seconds", "tooling.import": "import_seconds", "tooling.build": "compile_seconds"}
 GPU_PROBES = {"driver.launch": "launch_slope_seconds", "driver.sync": "round_trip_seconds"}
@@ -129,7 +129,9 @@ def _drawn(
     row: Callable[[DistributionRecord], str],
 ) -> Picture:
     platforms = document["platforms"]
-    groups = list(by_panel(ordered(found, platforms), panel).items())[:MOST_PANELS]
+    panels = by_panel(ordered(found, platforms), panel)
+    everything = [record for group in panels.values() for record in group]
+    groups = [(title, group[:MOST_ARMS]) for title, group in panels.items()][:MOST_PANELS]
     shown = [record for _, group in groups for record in group]
     return picture(
         name,
@@ -138,7 +140,11 @@ def _drawn(
         otherwise=otherwise,
         panels=[_panel(f"{name}-{n}", key, group, platforms, row) for n, (key, group) in enumerate(groups)],
         legend=keys((record["platform"] for record in shown), platforms),
-        table=behind(shown, lambda record: f"{panel(record)}: {row(record)}"),
+        table=behind(
+            [*shown, *(each for each in everything if each not in shown)],
+            lambda record: f"{panel(record)}: {row(record)}",
+        ),
+        left_out=len(everything) - len(shown),
     )
 
 
@@ -156,7 +162,7 @@ def _panel(
             medians=tuple(record["medians"]),
             unsteady=frozenset(n for n, block in enumerate(record["blocks"]) if block in record["unsteady"]),
         )
-        for record in group[:MOST_ARMS]
+        for record in group
     ]
     task, _, rest = clean(title, 160).partition(" · ")
     spoken = f"{clean(title, 160)}, one dot a process"

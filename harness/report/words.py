@@ -49,7 +49,7 @@ def dims_words(dims: Mapping[str, Any]) -> str:
         parts.insert(0, clean(dims["cache"], 80))
     if "location" in dims:
         parts.insert(0, _location(dims))
-    return ", ".join(parts)
+    return clean(", ".join(parts), 200)
 
 
 def _location(dims: Mapping[str, Any]) -> str:

@@ -108,8 +108,11 @@ def test_an_unforeseen_failure_is_one_line_and_its_traceback_is_log(
 @pytest.mark.parametrize(
     "error",
     [
-        # As torch 2.13 and TensorFlow 2.21 say it; on a GPU torch raises a class of its own.
+        # As torch 2.13 and TensorFlow 2.21 say it, torch on Windows too; on a GPU it mostly raises a class of its own.
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: …"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:116] data. DefaultCPUAllocator: not enough memory: you tried …"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at …"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory. Tried to allocate 2.00 GiB."),
         type("ResourceExhaustedError", (Exception,), {})("OOM when allocating tensor with shape[10000000,10000000]"),
     ],

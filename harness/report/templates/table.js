@@ -61,7 +61,7 @@
   const reveal = () => {
     const row = rows.find((each) => each.id && `#${each.id}` === location.hash);
     if (!row || !row.hidden) return;
-    form.reset();
+    for (const name of fields) form.elements[name].value = "";  // no reset: that writes the address anew
     filter();
     row.scrollIntoView();
   };
