@@ -16,7 +16,7 @@ from tests.agent.probes.conftest import INSTRUMENT, RunOnGpu, least, metric, nam
 
 EMPTY: dict[str, Any] = {
     **dict.fromkeys(("launches", "syncs", "h2d_copies", "d2h_copies", "d2d_copies", "allocations", "files"), 0),
-    "samples": 20,
+    "samples": 60,
     "warmup": 2,
     "h2d_bytes": 2**16,
     "d2h_bytes": 2**16,
