@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 TENSORFLOW_STACKS = ("tensorflow", "tensorflow-2.15", "tensorflow-2.10")
 
 # Trainable variables, their elements, and multiply-accumulates of a forward pass on one image in upstream's training
-# graph, counted with TensorFlow 2.21.0 and the pinned commit by tf_counts.py.
+# graph, counted with TensorFlow 2.21.0 and the pinned commit by tf_counts.py; 2.15.1 and 2.10.1 give the same.
 COUNTS = {
     "trivial": (6, 4_263_877, 4_258_779),
     "lenet": (8, 2_173_353, 14_034_944),

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 
 def main(checkout: str, models: list[str]) -> None:
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     sys.dont_write_bytecode = True
-    sys.path.insert(0, str(Path(checkout, "scripts", "tf_cnn_benchmarks")))
-    import benchmark_cnn  # noqa: PLC0415 - after the lines above
+    sys.path[:0] = [str(Path(checkout, "scripts", "tf_cnn_benchmarks")), str(Path(__file__).parents[3])]
+    from harness.agent.workloads.tf_cnn import import_tensorflow  # noqa: PLC0415 - after the lines above
+
+    import_tensorflow()  # what an older TensorFlow needs
+    import benchmark_cnn  # noqa: PLC0415
     import tensorflow.compat.v1 as tf  # noqa: PLC0415
 
     tf.disable_v2_behavior()
