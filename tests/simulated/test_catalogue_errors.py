@@ -16,7 +16,7 @@ from tests.simulated.engine import SimulatedEngine
 
 pytestmark = [pytest.mark.answers, pytest.mark.docker, pytest.mark.slow]
 
-HANGS = 8  # seconds until a process that hangs is ended
+HANGS = 20  # seconds until a process that hangs is ended
 
 # Each strikes where one task alone comes by, but for a lost device, which two find out.
 BROKEN = SimulatedDriver(

@@ -4,7 +4,6 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -28,7 +27,7 @@ def test_gloo_sums_over_two_processes() -> None:
     assert list(curve) == [4, 256, 16384, 2**20]
     assert {(len(each.samples), each.warmup) for each in curve.values()} == {(12, 2)}
     assert {(each.dims["ranks"], each.dims["backend"]) for each in curve.values()} == {(2, "gloo")}
-    assert median(curve[2**20].samples) > median(curve[4].samples), "a MiB takes longer than a number"
+    assert min(curve[2**20].samples) > min(curve[4].samples), "a MiB takes longer than a number"
     (bus,) = (each for each in result.metrics if each.name == "bus_bandwidth")
     assert bus.samples == tuple(2**20 / seconds for seconds in curve[2**20].samples)
     assert {each.name for each in result.metrics} == {"all_reduce_seconds", "bus_bandwidth", *INSTRUMENT}

@@ -187,7 +187,7 @@ def test_it_runs_on_the_framework(framework: str) -> None:
     assert (result.status, result.reason) == ("ok", "")
     costs = {each.dims["operation"]: _measured(each) for each in result.metrics if each.name == "dispatch_seconds"}
     assert set(costs) == set(OPERATIONS)
-    assert all(1e-7 < cost < 1e-3 for cost in costs.values())
+    assert all(1e-7 < cost < 0.1 for cost in costs.values())
     assert framework in result.versions
 
 
