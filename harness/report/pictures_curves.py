@@ -18,7 +18,7 @@ from harness.report.words import clean, dims_words
 Dims = Mapping[str, Any]
 MOST_CURVES = 8  # of a panel
 MOST_POINTS = 40  # of a curve
-MOST_LINES = 160  # of the table: a line a point
+MOST_LINES = 80  # of the table: a line a point
 
 
 @dataclass(frozen=True, kw_only=True)
