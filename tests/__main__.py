@@ -22,8 +22,8 @@ AGAIN = ("--last-failed", "--last-failed-no-failures=none")
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tests; return the exit status."""
-    chosen = [PARTS[each] for each in arguments or PARTS if each in PARTS]
-    return max(map(passed, chosen or [tuple(arguments)]))
+    by_name = set(arguments) <= PARTS.keys()
+    return max(map(passed, [PARTS[each] for each in arguments or PARTS] if by_name else [tuple(arguments)]))
 
 
 def passed(arguments: Sequence[str]) -> int:

@@ -31,7 +31,6 @@ from harness.platforms.owner import Owner
 from harness.platforms.remote import RemotePlatform
 from harness.platforms.ssh import Connection, Target
 from harness.platforms.ssh_errors import ConnectionLostError
-from harness.platforms.vfio import SYSTEM, Sysfs
 from harness.stacks import Stack
 
 FOLDER = "libvirt"  # in the cache: notes of the domains that a run has started
@@ -53,7 +52,7 @@ def recover(cache: Path) -> list[str]:
     return problems
 
 
-def lent_facts(system: Sysfs, connection: str, lent: Sequence[str]) -> Mapping[str, Fact]:
+def lent_facts(system: vfio.Sysfs, connection: str, lent: Sequence[str]) -> Mapping[str, Fact]:
     """Return what this host sees of the first device that a domain is given; nothing of another host's."""
     here = urlsplit(connection).hostname is None
     return vfio.facts(system, lent[0]) if lent and here else {}
@@ -203,7 +202,8 @@ class DomainPlatform:
             "start_seconds": round(self._guest.seconds, 1),
         }
         own: dict[str, Fact] = {f"vm.{name}": {"value": value, "source": "libvirt"} for name, value in values.items()}
-        return {**self._inside.facts(), **own, **lent_facts(SYSTEM, self._domain.connection, self._guest.lent)}
+        lent = lent_facts(vfio.SYSTEM, self._domain.connection, self._guest.lent)
+        return {**self._inside.facts(), **own, **lent}
 
     def locations(self) -> tuple[Location, ...]:
         """Those of the guest; `host` is its own disk."""

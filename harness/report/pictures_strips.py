@@ -141,7 +141,7 @@ def _drawn(
         panels=[_panel(f"{name}-{n}", key, group, platforms, row) for n, (key, group) in enumerate(groups)],
         legend=keys((record["platform"] for record in shown), platforms),
         table=behind(
-            [*shown, *(each for each in everything if each not in shown)],
+            everything,
             lambda record: f"{panel(record)}: {row(record)}",
         ),
         left_out=len(everything) - len(shown),

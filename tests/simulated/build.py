@@ -58,17 +58,20 @@ def build(target: str, wanted: Mapping[str, Sequence[str]]) -> Path:
         fresh = Path(unfinished) / "libraries"
         fresh.mkdir()
         for name, sources in wanted.items():
-            _compile(target, sources, fresh / name)
+            compiled(target, sources, fresh / name)
         if not folder.is_dir():
             fresh.rename(folder)
     return folder
 
 
-def _compile(target: str, sources: Sequence[str], out: Path) -> None:
-    """Without a soname: a library loaded by its path must not answer to the driver's name in the same process."""
+def compiled(target: str, sources: Sequence[str], out: Path, *options: str) -> None:
+    """Compile sources, named from the folder of the driver's, to a shared library.
+
+    Without a soname: a library loaded by its path must not answer to the driver's name in the same process.
+    """
     system = () if target.startswith("win") else LINUX_FLAGS
     compiler = (sys.executable, "-m", "ziglang", "cc", "-target", native.TARGETS[target])
-    argv = (*compiler, *FLAGS, "-I", str(native.SOURCES), *sources, *system, "-o", str(out))
+    argv = (*compiler, *FLAGS, *options, "-I", str(native.SOURCES), *sources, *system, "-o", str(out))
     done = subprocess.run(argv, cwd=SOURCES, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -185,9 +185,9 @@ for operation, statement in {"add": "torch.add(one, one)", "matmul": "torch.matm
 def test_it_runs_on_the_framework(framework: str) -> None:
     result = run_cell("driver.dispatch", {"samples": 20}, python=stack_python(framework), stack=framework)
     assert (result.status, result.reason) == ("ok", "")
-    costs = {each.dims["operation"]: _measured(each) for each in result.metrics if each.name == "dispatch_seconds"}
+    costs = {each.dims["operation"]: min(each.samples) for each in result.metrics if each.name == "dispatch_seconds"}
     assert set(costs) == set(OPERATIONS)
-    assert all(1e-7 < cost < 0.1 for cost in costs.values())
+    assert all(1e-7 < cost < 1e-3 for cost in costs.values())
     assert framework in result.versions
 
 
