@@ -97,7 +97,10 @@ def agent(session: nox.Session) -> None:
 
 @nox.session
 def wine(session: nox.Session) -> None:
-    """Under Wine: the tests of what Windows runs, the smoke profile, and boots of Linux and Windows in one report."""
+    """Under Wine: the tests of what Windows runs, the smoke profile, and boots of Linux and Windows in one report.
+
+    `-- measuring` is those tests that want the machine for themselves, `-- others` the rest.
+    """
     install(session, "test", "native")
     session.run("python", "-m", "tests.windows", *session.posargs)
 

@@ -17,8 +17,8 @@ from tests.program import ROOT
 FAKE_HARNESS = """
 import time
 
-print("measuring", flush=True)
 try:
+    print("measuring", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(2)

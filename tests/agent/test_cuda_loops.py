@@ -17,14 +17,13 @@ from harness.agent.host_memory import pageable
 from harness.agent.loops import PythonLoops
 from harness.agent.task import Unsupported
 from tests.agent.conftest import Plant
+from tests.agent.costs import costs
 from tests.agent.native_helper import built
 
 pytestmark = pytest.mark.measures
 
 # Costs are least values: the simulation never takes less than planted, and a busy machine does not spoil all of forty.
 MILLISECOND = 1_000_000  # ns
-# What a loop may add of its own to a call, in seconds; through ctypes, 13 µs were seen.
-CALL = {"native": 1e-6, "python": 25e-6}
 
 
 @contextmanager
@@ -42,11 +41,6 @@ def loops_of(kind: str, gpu: CudaContext) -> CudaLoops:
     if kind == "native":
         return NativeCudaLoops(gpu.driver, built())
     return PythonCudaLoops(gpu.driver, PythonLoops())
-
-
-def costs(seconds: float, kind: str, calls: int = 1) -> object:
-    """Equal to planted seconds, within 5% or what the loop's own calls add."""
-    return pytest.approx(seconds, rel=0.05, abs=calls * CALL[kind])
 
 
 def header() -> str:

@@ -15,6 +15,8 @@ from tests.windows.wine import Wine
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = ("tests/agent", "--ignore=tests/agent/workloads/test_on_stacks.py", "-m", "not stack")
+MEASURING = (*AGENT[:-1], "measures and not stack")
+OTHERS = (*AGENT[:-1], "not measures and not stack")
 # Of the controller what needs no library that Wine 8 does not load (pydantic's and numpy's).
 CONTROLLER = ("tests/runner/test_process.py", "tests/test_exclusive.py")
 OPTIONS = ("-o", r"cache_dir=C:\pytest", "--timeout=300", r"--basetemp=C:\tests")
