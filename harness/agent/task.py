@@ -21,6 +21,7 @@ from harness.agent.messages import CellSpec, Metric, Scalar, Status
 Framework = Literal["none", "torch", "tensorflow"]
 DeviceKind = Literal["cpu", "cuda"]
 WARM_UP = frozenset({"warmup", "num_warmup_batches"})
+GPU_GAIN = 50.0  # of a workload over 2 CPU cores: a guess for the plan, nobody has timed both
 SEVERAL = (2.0, math.inf)  # limits of a factor by which sizes grow
 
 
@@ -131,10 +132,10 @@ class Task:
             return "" if value >= 1 else "a number at least 1 is expected"
         return "" if value > 0 else "a number above 0 is expected"
 
-    def expected(self, params: Mapping[str, Scalar]) -> float:
-        """Return roughly how many seconds one invocation with these parameters takes on 2 CPU cores."""
-        shares = (float(params.get(name, self.params[name])) / float(self.params[name]) for name in self.work)
-        return self.seconds * math.prod(shares)
+    def expected(self, params: Mapping[str, Scalar], device: str = "cpu") -> float:
+        """Return roughly how many seconds one invocation with these parameters takes, on the CPU on 2 cores of it."""
+        shares = [float(params.get(name, self.params[name])) / float(self.params[name]) for name in self.work]
+        return self.seconds * math.prod(shares) / (GPU_GAIN if shares and device != "cpu" else 1.0)
 
 
 def find(entry: str) -> Task | None:

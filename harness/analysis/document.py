@@ -301,22 +301,6 @@ class PlatformSummary(TypedDict):
     reason: str
 
 
-class BootSummary(TypedDict):
-    """One run of those behind a merged bundle; `differs` holds what it alone says of a platform's environment."""
-
-    number: int  # as the journal counts them, from 1
-    run_id: str
-    boot_id: str
-    created: str  # RFC 3339
-    system: str  # linux, windows, …
-    seed: int
-    tool_version: str
-    blocks: int
-    platforms: list[str]  # those available, as this document calls them
-    differs: dict[str, dict[str, str]]  # platform → key → value, where it is not that of `environments`
-    gpus: list[dict[str, Any]]
-
-
 class BlocksRecord(TypedDict):
     """How many blocks a run was to make."""
 
@@ -332,6 +316,24 @@ class PlanRecord(TypedDict):
     matrix: str  # the file as it was named; "" where that is not known
     platforms: list[str] | None  # asked for by name; null: all
     tasks: list[str] | None  # globs; null: all
+
+
+class BootSummary(TypedDict):
+    """One run of those behind a merged bundle; `differs` holds what it alone says of a platform's environment."""
+
+    number: int  # as the journal counts them, from 1
+    run_id: str
+    boot_id: str
+    created: str  # RFC 3339
+    system: str  # linux, windows, …
+    seed: int
+    tool_version: str
+    blocks: int
+    platforms: list[str]  # those available, as this document calls them
+    differs: dict[str, dict[str, str]]  # platform → key → value, where it is not that of `environments`
+    gpus: list[dict[str, Any]]
+    profile: NotRequired[str]  # documents of earlier versions have neither this
+    plan: NotRequired[PlanRecord]  # nor this
 
 
 class RunRecord(TypedDict):

@@ -22,6 +22,7 @@ from harness.analysis.document import (
     DoseResponseRecord,
     ExclusionRecord,
     HeadlineRecord,
+    PlanRecord,
     PlatformSummary,
     RunRecord,
     StallRecord,
@@ -30,7 +31,7 @@ from harness.analysis.document import (
 from harness.analysis.model import Analysis, Comparison
 from harness.analysis.multiplicity import listed
 from harness.analysis.telemetry import telemetry
-from harness.results.bundle import Bundle, Origin, PlatformRecord
+from harness.results.bundle import Bundle, MatrixRecord, Origin, PlatformRecord
 from harness.results.machine import system
 
 HEADLINE_METRIC = "step_seconds"
@@ -103,13 +104,17 @@ def _run(bundle: Bundle) -> RunRecord:
         "boots": [_boot(number, origin, bundle) for number, origin in enumerate(manifest.origins, start=1)],
         "host": flat(manifest.host),
         "gpus": manifest.gpus,
-        "plan": {
-            "blocks": {"min": plan.blocks.min, "max": plan.blocks.max} if plan.blocks else None,
-            "budget": plan.budget,
-            "matrix": plan.selection.matrix,
-            "platforms": plan.selection.platforms,
-            "tasks": plan.selection.tasks,
-        },
+        "plan": _plan(plan),
+    }
+
+
+def _plan(plan: MatrixRecord) -> PlanRecord:
+    return {
+        "blocks": {"min": plan.blocks.min, "max": plan.blocks.max} if plan.blocks else None,
+        "budget": plan.budget,
+        "matrix": plan.selection.matrix,
+        "platforms": plan.selection.platforms,
+        "tasks": plan.selection.tasks,
     }
 
 
@@ -127,6 +132,8 @@ def _boot(number: int, origin: Origin, bundle: Bundle) -> BootSummary:
         "platforms": sorted(own),
         "differs": {name: found for name in sorted(own) if (found := deviations(own[name], shown.get(name, {})))},
         "gpus": origin.gpus,
+        "profile": origin.plan.profile,
+        "plan": _plan(origin.plan),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.agent import task as agent_task
 from harness.agent.messages import Scalar
@@ -35,15 +35,21 @@ def check_stacks(document: Document, matrix: Matrix) -> None:
             raise document.error(("stacks", name), problem)
 
 
-def complete_tasks(document: Document, matrix: Matrix) -> dict[str, list[Params]]:
-    """Return every parameter set with all parameters of its task. Raises MatrixError for what the task doesn't take."""
-    return {entry: _complete_sets(document, entry, sets) for entry, sets in matrix.tasks.items()}
+def complete_tasks(document: Document, matrix: Matrix) -> Matrix:
+    """Return the matrix with all parameters in every set. Raises MatrixError for what a task doesn't take."""
+    tasks = _completed(document, ("tasks",), matrix.tasks)
+    profiles = {}
+    for name, profile in matrix.profiles.items():
+        own = _completed(document, ("profiles", name, "parameters"), profile.parameters)
+        profiles[name] = profile.model_copy(update={"parameters": own})
+    return matrix.model_copy(update={"tasks": tasks, "profiles": profiles})
 
 
 def check_profiles(document: Document, matrix: Matrix) -> None:
     """Raise MatrixError unless every pattern of every profile means something and gives cells."""
-    tasks = named_tasks(matrix.tasks)
     for name, profile in matrix.profiles.items():
+        _check_own_tasks(document, name, profile, matrix)
+        tasks = named_tasks(matrix.tasks_of(profile))
         _check_patterns(document, ("profiles", name, "platforms"), profile.platforms, matrix.platforms)
         _check_patterns(document, ("profiles", name, "stacks"), profile.stacks, matrix.stacks)
         frameworks = _frameworks(profile, matrix)
@@ -53,17 +59,35 @@ def check_profiles(document: Document, matrix: Matrix) -> None:
                 raise document.error(("profiles", name, "tasks", index), problem)
 
 
-def _complete_sets(document: Document, entry: str, sets: Sequence[Params]) -> list[Params]:
+def _check_own_tasks(document: Document, name: str, profile: Profile, matrix: Matrix) -> None:
+    """A profile's own parameter sets are of tasks that the matrix has and the profile picks."""
+    for entry, sets in profile.parameters.items():
+        loc = ("profiles", name, "parameters", entry)
+        if entry not in matrix.tasks:
+            raise document.error(loc, f"no such task; {choices(entry, matrix.tasks)}", at_key=True)
+        own = named_tasks({entry: sets})
+        if not any(each.matches(pattern) for each in own for pattern in profile.tasks):
+            raise document.error(loc, "no task of this profile; add it to tasks, or remove it", at_key=True)
+
+
+def _completed(
+    document: Document, loc: tuple[str, ...], tasks: Mapping[str, Sequence[Params]]
+) -> dict[str, list[Params]]:
+    return {entry: _complete_sets(document, (*loc, entry), sets) for entry, sets in tasks.items()}
+
+
+def _complete_sets(document: Document, place: tuple[str, ...], sets: Sequence[Params]) -> list[Params]:
+    entry = place[-1]
     task = agent_task.find(entry)
     if entry.startswith(PREFIX):
         problem = "what a step consists of is counted by every run, once; remove it"
-        raise document.error(("tasks", entry), problem, at_key=True)
+        raise document.error(place, problem, at_key=True)
     if task is None:
         problem = f"no such probe or workload; {choices(entry, _relatives(entry))}"
-        raise document.error(("tasks", entry), problem, at_key=True)
+        raise document.error(place, problem, at_key=True)
     completed: list[Params] = []
     for index, params in enumerate(sets):
-        loc = ("tasks", entry, index)
+        loc: tuple[str | int, ...] = (*place, index)
         _check_params(document, loc, params, task)
         everything = complete(params, task.params)
         conflict = task.conflict(everything)
@@ -72,7 +96,7 @@ def _complete_sets(document: Document, entry: str, sets: Sequence[Params]) -> li
         if everything in completed:
             raise document.error(loc, f"the same parameters as in set {completed.index(everything) + 1}; remove one")
         completed.append(everything)
-    _check_labels(document, entry, completed)
+    _check_labels(document, place, completed)
     return completed
 
 
@@ -96,13 +120,13 @@ def _check_params(document: Document, loc: tuple[str | int, ...], params: Params
             raise document.error((*loc, name), f"{expected}, found {found(value)}")
 
 
-def _check_labels(document: Document, entry: str, sets: Sequence[Params]) -> None:
+def _check_labels(document: Document, place: tuple[str, ...], sets: Sequence[Params]) -> None:
     """The values by which sets differ name the tasks (`label`), so no two sets may come to the same name."""
-    names = [task.name for task in named_tasks({entry: sets})]
+    names = [task.name for task in named_tasks({place[-1]: sets})]
     for index, name in enumerate(names):
         if name in names[:index]:
             problem = f"the values by which it differs from set {names.index(name) + 1} make the same name, {name}"
-            raise document.error(("tasks", entry, index), f"{problem}; change one of them")
+            raise document.error((*place, index), f"{problem}; change one of them")
 
 
 def _check_patterns(

@@ -95,7 +95,7 @@ def _arms(matrix: Matrix, platforms: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _tasks(matrix: Matrix, profile: Profile, wanted: Sequence[str] | None) -> Iterator[tuple[NamedTask, Task]]:
-    available = named_tasks(matrix.tasks)
+    available = named_tasks(matrix.tasks_of(profile))
     for pattern in wanted or ():
         if not any(named.matches(pattern) for named in available):
             names = [named.name for named in available]

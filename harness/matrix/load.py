@@ -35,7 +35,7 @@ def _checked(document: Document) -> Matrix:
         raise _first_error(document, error) from error
     check_baseline(document, matrix)
     check_stacks(document, matrix)
-    matrix = matrix.model_copy(update={"tasks": complete_tasks(document, matrix)})
+    matrix = complete_tasks(document, matrix)
     check_profiles(document, matrix)
     return matrix
 

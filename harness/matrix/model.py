@@ -261,20 +261,6 @@ class Blocks(Model):
         return self
 
 
-class Profile(Model):
-    """What `--profile` picks. Globs; an absent list means all. Percentages and durations are parsed to numbers."""
-
-    tasks: Globs
-    platforms: Globs | None = None
-    stacks: Globs | None = None
-    blocks: Annotated[
-        Blocks, BeforeValidator(_blocks, json_schema_input_type=Annotated[int, Field(ge=1, le=1000)] | Blocks)
-    ]
-    precision: Fraction | None = Field(None, description="Stop a task when its interval is narrower: `2%`.")
-    budget: Duration | None = Field(None, description="Start no new block after this time, seconds: `10min`.")
-    timeout: Duration = Field(300.0, description="Limit for one invocation, seconds.")
-
-
 ParameterSet = dict[Text, Scalar]
 ParameterSets = Annotated[
     list[ParameterSet],
@@ -284,6 +270,26 @@ ParameterSets = Annotated[
         json_schema_input_type=ParameterSet | Annotated[list[ParameterSet], Field(min_length=1)] | None,
     ),
 ]
+
+
+class Profile(Model):
+    """What `--profile` picks. Globs; an absent list means all. Percentages and durations are parsed to numbers.
+
+    `parameters` takes the place of what `tasks` of the matrix says of these tasks: of the sizes of a GPU, say.
+    """
+
+    tasks: Globs
+    parameters: dict[Text, ParameterSets] = Field(
+        default={}, description="Other parameter sets of tasks, for this profile."
+    )
+    platforms: Globs | None = None
+    stacks: Globs | None = None
+    blocks: Annotated[
+        Blocks, BeforeValidator(_blocks, json_schema_input_type=Annotated[int, Field(ge=1, le=1000)] | Blocks)
+    ]
+    precision: Fraction | None = Field(None, description="Stop a task when its interval is narrower: `2%`.")
+    budget: Duration | None = Field(None, description="Start no new block after this time, seconds: `10min`.")
+    timeout: Duration = Field(300.0, description="Limit for one invocation, seconds.")
 
 
 class Matrix(Model):
@@ -297,6 +303,10 @@ class Matrix(Model):
     stacks: dict[Name, StackConfig] = Field(min_length=1)
     tasks: dict[Text, ParameterSets] = Field(min_length=1)
     profiles: dict[Name, Profile] = Field(min_length=1, description="The first is the default.")
+
+    def tasks_of(self, profile: Profile) -> dict[str, list[ParameterSet]]:
+        """Return the tasks as a profile has them: its own parameter sets in place of the others."""
+        return {**self.tasks, **profile.parameters}
 
 
 def allowed_keys(model: type[BaseModel]) -> list[str]:

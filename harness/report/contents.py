@@ -50,6 +50,8 @@ class Page:
     forest: Forest | None  # what the first screen has no room for
     legend: tuple[Mark, ...]
     tails: tuple[TailRow, ...]
+    tails_left_out: int
+    no_tails: tuple[str, ...]  # why there are none
     regressions: tuple[Regression, ...]
     regressions_left_out: int
     table: Table

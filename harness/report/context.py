@@ -51,6 +51,7 @@ class Boot:
     seed: int
     blocks: int
     platforms: tuple[str, ...]
+    run_command: str  # empty where it is not known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from harness.analysis.document import BootSummary, Document, RunRecord
+from harness.analysis.document import BootSummary, Document, PlanRecord, RunRecord
 from harness.report.answer import MOST_PLATFORMS, headlines, whole_forest
 from harness.report.banners import banners
 from harness.report.capability import gaps, grid
@@ -15,7 +15,7 @@ from harness.report.context import Assets, Boot, Run, Stopping, Subject
 from harness.report.facts import environment, ranked, values
 from harness.report.one_sided import one_sided
 from harness.report.table import table
-from harness.report.tails import exclusions, regressions, tails
+from harness.report.tails import exclusions, no_tails, regressions, tails
 from harness.report.words import LEGEND, clean
 
 MATRIX = "matrix.yaml"  # which a run reads when none is named
@@ -32,6 +32,7 @@ def page(document: Document, assets: Assets) -> Page:
     subject = subject_of(document)
     missing = gaps(document["capabilities"])
     slower, slower_left_out = regressions(document)
+    slow_ends, tails_left_out = tails(document)
     excluded, excluded_left_out = exclusions(document["exclusions"])
     unlike = ranked(document)
     return Page(
@@ -45,7 +46,9 @@ def page(document: Document, assets: Assets) -> Page:
         claims=claim_parts(document),
         forest=whole_forest(document),
         legend=LEGEND,
-        tails=tails(document),
+        tails=slow_ends,
+        tails_left_out=tails_left_out,
+        no_tails=no_tails(document),
         regressions=slower,
         regressions_left_out=slower_left_out,
         table=table(document["comparisons"], document["platforms"]),
@@ -96,7 +99,7 @@ def run_of(document: Document) -> Run:
         fingerprint=clean(run["fingerprint"], 80),
         boot_id=clean(run["boot_id"], 80),
         stopping=_stopping(run),
-        run_command=_run_command(run),
+        run_command=_run_command(run["profile"], run["seed"], run.get("plan")),
         boots=tuple(_boot(boot) for boot in run["boots"][:MOST_BOOTS]),
         report_command=f"nox -s report -- {' '.join(shlex.quote(f'results/{boot}') for boot in _ids(document))}",
     )
@@ -116,17 +119,16 @@ def _stopping(run: RunRecord) -> Stopping:
     return Stopping(ends="budget", least=least, most=most, budget=budget)
 
 
-def _run_command(run: RunRecord) -> str:
+def _run_command(profile: str, seed: int, plan: PlanRecord | None) -> str:
     """The command that plans the same cells in the same order."""
-    plan = run.get("plan")
-    options = [("--profile", run["profile"])]
+    options = [("--profile", profile)]
     if plan is not None:
         if plan["matrix"] not in ("", MATRIX):
             options.insert(0, ("-m", plan["matrix"]))
         options += [("--platform", name) for name in plan["platforms"] or ()]
         options += [("--task", name) for name in plan["tasks"] or ()]
     shown = " ".join(f"{option} {shlex.quote(clean(value, 200))}" for option, value in options[:MOST_OPTIONS])
-    return f"nox -s matrix -- {shown} --seed {run['seed']}"
+    return f"nox -s matrix -- {shown} --seed {seed}"
 
 
 def _ids(document: Document) -> Iterable[str]:
@@ -143,6 +145,7 @@ def _boot(boot: BootSummary) -> Boot:
         seed=boot["seed"],
         blocks=boot["blocks"],
         platforms=tuple(clean(name, 60) for name in boot["platforms"][:MOST_PLATFORMS]),
+        run_command=_run_command(boot["profile"], boot["seed"], boot.get("plan")) if "profile" in boot else "",
     )
 
 

@@ -45,6 +45,7 @@ def stalls(document: Document) -> Picture:
         otherwise="nox -s matrix -- with a workload on real data (`data_dir`) beside the same on synthetic data",
         panels=[_stall_panel(number, task, group) for number, (task, group) in enumerate(groups.items())],
         table=_stalls_behind(found),
+        left_out=_left_out(groups, MOST_ROWS),
     )
 
 
@@ -62,13 +63,15 @@ def utilization(document: Document) -> Picture:
         panels=[_busy_panel(n, task, group, platforms) for n, (task, group) in enumerate(groups.items())],
         legend=keys((record["platform"] for record in found), platforms),
         table=_medians_behind(found),
+        left_out=_left_out(groups, MOST_ROWS),
     )
 
 
 def over_time(document: Document) -> Picture:
     """The telemetry of one invocation a platform, of the first workload that has any."""
     platforms = document["platforms"]
-    group = next(iter(_by_workload(records(document, "telemetry")).values()), [])
+    groups = _by_workload(records(document, "telemetry"))
+    group = next(iter(groups.values()), [])
     columns = [name for name in _COLUMNS if any(name in record["columns"] for record in group)]
     drawn = [(name, _lines(name, group, platforms)) for name in columns]
     task = clean(group[0]["task"], 80) if group else ""
@@ -79,7 +82,8 @@ def over_time(document: Document) -> Picture:
         otherwise=f"{run_task('*cnn*')}: telemetry is recorded with every workload that lasts",
         panels=[_time_panel(number, name, lines) for number, (name, lines) in enumerate(drawn) if lines],
         legend=keys((record["platform"] for record in group), platforms),
-        table=_medians_behind(group),
+        table=_series_behind(group),
+        left_out=sum(map(len, groups.values())) - len(group[:MOST_ROWS]),
     )
 
 
@@ -88,7 +92,13 @@ def _by_workload(found: Sequence[Record]) -> dict[str, list[Record]]:
     for record in found:
         title = " · ".join(clean(record[name], 80) for name in ("task", "stack", "device"))
         groups.setdefault(title, []).append(record)
-    return dict(list(groups.items())[:MOST_PANELS])
+    return groups
+
+
+def _left_out(groups: Mapping[str, Sequence[Record]], most: int) -> int:
+    """How many records no panel shows, where each shows so many at most."""
+    drawn = sum(len(group[:most]) for group in list(groups.values())[:MOST_PANELS])
+    return sum(map(len, groups.values())) - drawn
 
 
 def _stall_panel(number: int, title: str, group: Sequence[Record]) -> Panel:
@@ -158,6 +168,24 @@ def _medians_behind(found: Sequence[Record]) -> Behind:
         if (medians := record["medians"].get(name))
     ]
     columns = ("Workload", "Platform", "What", "Middle of the processes", "Lowest", "Highest")
+    return Behind(columns=columns, lines=tuple(lines[:MOST_LINES]), left_out=max(len(lines) - MOST_LINES, 0))
+
+
+def _series_behind(group: Sequence[Record]) -> Behind:
+    """What the drawn processes went through, from the first to the last value."""
+    lines = [
+        Line(
+            head=words,
+            cells=(
+                clean(record["platform"], 60),
+                *(Quantity(value, unit) for value in (seen[0], median_low(seen), min(seen), max(seen), seen[-1])),
+            ),
+        )
+        for name, (words, unit) in _COLUMNS.items()
+        for record in group[:MOST_ROWS]
+        if len(seen := [value for value in record["columns"].get(name, ()) if value is not None]) > 1
+    ]
+    columns = ("What", "Platform", "First", "Middle", "Lowest", "Highest", "Last")
     return Behind(columns=columns, lines=tuple(lines[:MOST_LINES]), left_out=max(len(lines) - MOST_LINES, 0))
 
 

@@ -12,13 +12,14 @@ from harness.report.table import anchors, at, finding, primary, telling_dims
 from harness.report.words import clean
 
 MOST_TAILS = 40
+MOST_REASONS = 3
 MOST_REGRESSIONS = 30
 MOST_EXCLUSIONS = 30
 PERCENTS = (95, 99)
 
 
-def tails(document: Document) -> tuple[TailRow, ...]:
-    """The primary comparisons of which a tail could be estimated, the worst tail first."""
+def tails(document: Document) -> tuple[tuple[TailRow, ...], int]:
+    """The primary comparisons of which a tail could be estimated, the worst tail first, and how many more there are."""
     telling = telling_dims(document["comparisons"])
     rows = [
         TailRow(
@@ -29,7 +30,15 @@ def tails(document: Document) -> tuple[TailRow, ...]:
         for record in primary(document["comparisons"])
         if any(each["slowdown"] is not None for each in record["percentiles"])
     ]
-    return tuple(sorted(rows, key=_worst, reverse=True)[:MOST_TAILS])
+    return tuple(sorted(rows, key=_worst, reverse=True)[:MOST_TAILS]), max(len(rows) - MOST_TAILS, 0)
+
+
+def no_tails(document: Document) -> tuple[str, ...]:
+    """Why no tail could be estimated of comparisons that have samples enough for one; empty if one could."""
+    found = [each for record in primary(document["comparisons"]) for each in record["percentiles"]]
+    if any(each["slowdown"] is not None for each in found):
+        return ()
+    return tuple(dict.fromkeys(clean(each["reason"], 200) for each in found))[:MOST_REASONS]
 
 
 def _tail(record: ComparisonRecord, percent: int) -> Tail:

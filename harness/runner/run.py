@@ -195,7 +195,7 @@ def expectation(lines: Sequence[JournalLine]) -> Callable[[Cell], float]:
     def expected(cell: Cell) -> float:
         before = [line.seconds for line in lines if line.cell == cell.id and line.seconds > 0]
         task = find(cell.entry)
-        return fmean(before) if before else LAUNCH_SECONDS + (task.expected(cell.params) if task else 0.0)
+        return fmean(before) if before else LAUNCH_SECONDS + (task.expected(cell.params, cell.device) if task else 0.0)
 
     return expected
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from harness.agent.messages import CellSpec
-from harness.agent.task import SEVERAL, Context, Outcome, Task, find
+from harness.agent.task import GPU_GAIN, SEVERAL, Context, Outcome, Task, find
 from tests.agent.conftest import MakeSpec
 
 
@@ -54,6 +54,7 @@ def test_the_expectation_grows_with_the_work() -> None:
         work=("batch_size", "steps"),
     )
     assert task.expected({}) == 80.0
+    assert task.expected({}, "cuda:0") == 80.0 / GPU_GAIN
     assert task.expected({"batch_size": 4, "steps": 10, "seed": 7}) == 5.0
 
 

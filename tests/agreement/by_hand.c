@@ -1,7 +1,7 @@
 /* What no packaged tool measures alone, written a second time and built by the platform's gcc:
 
        by_hand chase BYTES   least seconds of a load whose address the load before it gave, along a random cycle
-       by_hand thread COUNT  mean seconds of pthread_create and pthread_join of a thread that ends at once
+       by_hand thread COUNT  median seconds of pthread_create and pthread_join of a thread that ends at once
 
    Only its compiler, its random numbers and its libc differ from the native helper's: it checks the probe's code, not
    what the probe means. */
@@ -66,16 +66,27 @@ static void *end_at_once(void *argument)
     return argument;
 }
 
+static int ascending(const void *one, const void *other)
+{
+    double difference = *(const double *)one - *(const double *)other;
+    return (difference > 0) - (difference < 0);
+}
+
 static double threads(long count)
 {
-    double start = now();
+    double *seconds = malloc((size_t)count * sizeof *seconds);
+    if (!seconds || count < 1)
+        exit(3);
     for (long done = 0; done < count; done++) {
         pthread_t thread;
+        double start = now();
         if (pthread_create(&thread, 0, end_at_once, 0))
             exit(3);
         pthread_join(thread, 0);
+        seconds[done] = now() - start;
     }
-    return (now() - start) / (double)count;
+    qsort(seconds, (size_t)count, sizeof *seconds, ascending);
+    return seconds[count / 2];
 }
 
 int main(int count, char **words)

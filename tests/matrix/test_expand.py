@@ -162,7 +162,7 @@ def test_what_is_not_asked_for_is_not_counted() -> None:
 
 def test_the_shipped_matrix() -> None:
     matrix = load(SHIPPED)
-    assert list(matrix.profiles) == ["quick", "smoke", "probes", "full", "gpu", "cpu-workloads"]
+    assert list(matrix.profiles) == ["quick", "smoke", "probes", "full", "gpu", "gpu-workloads", "cpu-workloads"]
     plans = {name: expand(matrix, name, gpu=False).cells for name in matrix.profiles}
     cells = {name: [cell for cell in plan if not cell.once] for name, plan in plans.items()}
     assert {cell.platform for cell in cells["quick"]} == set(matrix.platforms)
@@ -178,6 +178,20 @@ def test_the_shipped_matrix() -> None:
     dispatched = {cell.stack for cell in cells["cpu-workloads"] if cell.entry == "driver.dispatch"}
     assert dispatched == {"torch", "tensorflow"}, "without it no launch has a cost on a CPU"
     assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}
+    trained = {cell.params["batch_size"] for cell in cells["gpu-workloads"] if cell.entry == "torch_cnn.resnet50"}
+    assert trained == {8, 64}, "a GPU's sizes, in place of those for a CPU"
+
+
+def test_a_profile_may_have_parameter_sets_of_its_own() -> None:
+    own = 'parameters: {fakework.resnet: {batch_size: 7}}\n    tasks: ["fakeprobe.*", "fakework.resnet"]'
+    matrix = parse(edited('tasks: ["fakeprobe.*", "fakework.resnet"]', own))
+    sizes = {
+        name: {cell.task: cell.params["batch_size"] for cell in expand(matrix, name, gpu=False).cells
+               if cell.entry == "fakework.resnet"}
+        for name in ("quick", "smoke")
+    }  # fmt: skip
+    assert sizes["quick"] == {"fakework.resnet": 7}
+    assert set(sizes["smoke"].values()) == {32, 64}
 
 
 def test_the_cpu_is_controlled_on_every_platform_of_a_host_with_a_gpu() -> None:

@@ -309,6 +309,21 @@ MISTAKES = [
         ),
     ),
     ('tasks: ["*"]', "tasks: ▸[]", "profiles.smoke.tasks: at least one entry is expected"),
+    (
+        "    blocks: 2",
+        "    parameters: {▸control.fma: {}}\n    blocks: 2",
+        "profiles.smoke.parameters.control.fma: no such task; allowed: fakeprobe.plain, fakeprobe.params, fakework.res",
+    ),
+    (
+        "    blocks: 2",
+        "    parameters: {fakework.resnet: [{batch_size: 8}, {▸batchsize: 8}]}\n    blocks: 2",
+        "profiles.smoke.parameters.fakework.resnet[1].batchsize: unknown parameter; did you mean batch_size?",
+    ),
+    (
+        "    precision: 2%",
+        "    parameters: {▸fakework.mnist: {}}\n    precision: 2%",
+        "profiles.quick.parameters.fakework.mnist: no task of this profile; add it to tasks, or remove it",
+    ),
     ("  smoke:", "  ▸quick:", "profiles.quick: the key is already in line 17; remove one"),
 ]
 

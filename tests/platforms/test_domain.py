@@ -58,10 +58,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def platform_of(daemon: LibvirtDaemon, folder: Path, **changes: str) -> DomainPlatform:
+def platform_of(daemon: LibvirtDaemon, folder: Path, run_id: str = "test", **changes: str) -> DomainPlatform:
     named = {"name": DOMAIN, "host": "guest", "connection": daemon.connection, "config": str(daemon.config)}
     agent = FakeAgent(path=folder / "fake_agent.py").does(AGENT)
-    return DomainPlatform("guest", Libvirt.model_validate({**named, **changes}), run_id="test", agent=agent.path)
+    return DomainPlatform("guest", Libvirt.model_validate({**named, **changes}), run_id=run_id, agent=agent.path)
 
 
 def test_a_domain_is_started_used_suspended_and_shut_down(
@@ -87,6 +87,7 @@ def test_a_domain_is_started_used_suspended_and_shut_down(
     assert facts["vm.disks"] == "qcow2 on virtio, cache=unsafe"
     assert not platform.offers(driver_stack(tmp_path), "cuda:0").runnable
 
+    another_run_leaves_it_running(daemon, launching, tmp_path)
     daemon.virsh("destroy", DOMAIN)  # somebody switches it off in the middle
     job = launching.job(timeout=120)
     assert platform.launch(job).exit_code == 0, "it is started anew"
@@ -95,17 +96,15 @@ def test_a_domain_is_started_used_suspended_and_shut_down(
     assert list((cache / FOLDER).iterdir()) == []
 
 
-def test_one_that_runs_already_is_left_running(
-    daemon: LibvirtDaemon, launching: Launching, cache: Path, tmp_path: Path
-) -> None:
-    daemon.virsh("start", DOMAIN)
-    platform = platform_of(daemon, tmp_path)
-    platform.prepare(driver_stack(tmp_path), quiet)
-    assert platform.launch(launching.job(timeout=120)).exit_code == 0
-    assert platform.facts()["vm.started_by_run"]["value"] is False
-    platform.close()
+def another_run_leaves_it_running(daemon: LibvirtDaemon, launching: Launching, folder: Path) -> None:
+    """It finds the domain running, so it is not the one to suspend it or to shut it down."""
+    daemon.virsh("resume", DOMAIN)
+    other = platform_of(daemon, folder, run_id="other")
+    other.prepare(driver_stack(folder), quiet)
+    assert other.launch(launching.job(timeout=120)).exit_code == 0
+    assert other.facts()["vm.started_by_run"]["value"] is False
+    other.close()
     assert daemon.state() == "running"
-    assert not (cache / FOLDER).exists()
 
 
 def test_one_that_does_not_come_up_is_told_and_shut_off(
@@ -119,7 +118,10 @@ def test_one_that_does_not_come_up_is_told_and_shut_off(
     assert list((cache / FOLDER).iterdir()) == []
 
 
-def test_what_a_killed_run_has_started_is_shut_down(daemon: LibvirtDaemon, cache: Path) -> None:
+def test_what_a_killed_run_has_started_is_shut_down(
+    daemon: LibvirtDaemon, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libvirt, "SHUTDOWN_SECONDS", 1.0)
     (cache / FOLDER).mkdir(parents=True)
     gone = subprocess.run([sys.executable, "-c", OWNER], capture_output=True, text=True, check=True)
     record = {"owner": json.loads(gone.stdout), "name": DOMAIN, "connection": daemon.connection}

@@ -70,6 +70,7 @@ def test_the_page_names_the_boots_and_the_stand_in(index: Path) -> None:
     ]
     for boot in document["run"]["boots"]:
         assert boot["run_id"] in text
+        assert f"nox -s matrix -- --profile {boot['profile']} --seed {boot['seed']}</code>" in text
     assert "A stand-in, not real hardware" in text
     assert "boots" in text
     assert "nox -s report -- results/run-1 results/run-2" in text

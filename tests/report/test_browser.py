@@ -119,9 +119,10 @@ def test_it_fits_and_axe_finds_nothing_wrong_on_any_screen(everything: Path, ind
     with launched() as browser:
         page = browser.new_page()
         page.goto(everything.as_uri())
-        page.evaluate("[...document.querySelectorAll('details')].slice(0, 3).forEach((each) => each.open = true)")
+        page.evaluate(OPEN_ALL)
         assert unfit(page, ((DESK, "light"), (PHONE, "dark"))) == []  # of so full a page axe takes seconds a screen
         page.goto(index.as_uri())
+        page.evaluate(OPEN_ALL)
         assert unfit(page, ((DESK, "dark"), (PHONE, "light"))) == []
 
 
@@ -203,6 +204,23 @@ def test_everything_can_be_reached_with_the_keyboard(everything: Path) -> None:
         assert page.locator("th[aria-sort=ascending]").count() == 1
 
 
+def test_nothing_is_out_of_the_keyboards_reach(everything: Path) -> None:
+    with launched() as browser:
+        page = browser.new_page()
+        page.goto(everything.as_uri())
+        page.locator("summary").first.focus()
+        page.keyboard.press("Enter")
+        assert page.locator("details").first.evaluate("(details) => details.open")
+        page.evaluate("document.activeElement.blur(); window.reached = new Set()")
+        page.evaluate("document.addEventListener('focusin', (event) => window.reached.add(event.target))")
+        wanted = page.evaluate(f"({FOCUSABLE})().length")
+        for _ in range(wanted + 5):
+            page.keyboard.press("Tab")
+        missed = f"({FOCUSABLE})().filter((each) => !window.reached.has(each)).map((each) => each.outerHTML)"
+        assert wanted > 100
+        assert page.evaluate(missed) == []
+
+
 def test_it_is_printed_on_a_few_pages(everything: Path) -> None:
     with launched() as browser:
         page = browser.new_page()
@@ -211,8 +229,17 @@ def test_it_is_printed_on_a_few_pages(everything: Path) -> None:
         page.emulate_media(media="print")
         assert not page.locator("nav").is_visible()
         assert page.locator(".card .wide svg").first.is_visible()
+        page.set_viewport_size({"width": PAPER, "height": 1000})
+        assert page.evaluate(CUT_OFF) == []
     assert printed.startswith(b"%PDF")
     assert 3 <= printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") + printed.count(b"/Type /Page/") <= 30
 
 
+PAPER = 703  # CSS pixels between the margins of an A4 page: 186 mm
 VALUES = "elements => elements.map(element => element.value)"
+OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true; })"
+FOCUSABLE = """() => [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex]")].filter(
+  (each) => each.tabIndex >= 0 && each.checkVisibility({visibilityProperty: true}))"""
+CUT_OFF = """() => [...document.querySelectorAll("main *")].filter((each) => each.getClientRects().length &&
+  each.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+).map((each) => each.outerHTML.slice(0, 120))"""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from statistics import median_low
+from typing import Any, cast
 
 import pytest
 
 from harness.analysis.document import Document
-from harness.report.build import assets
+from harness.report.build import assets, render
 from harness.report.causes import waterfall
 from harness.report.claims import PICTURES, claim_parts
 from harness.report.contents import Page
@@ -19,7 +21,7 @@ from harness.report.pictures_curves import copy_bandwidth, launch_curve, memory_
 from harness.report.pictures_strips import loading, small_files, training
 from harness.report.pictures_time import over_time, stalls, utilization
 from harness.report.plot import decades
-from harness.report.tails import regressions
+from harness.report.tails import no_tails, regressions
 from tests.report.full import SLOWER, full
 
 DRAWN = [each for pictures in PICTURES.values() for each in pictures]
@@ -148,6 +150,25 @@ def test_stalls_utilization_and_telemetry_are_drawn_by_platform(made: Document) 
     assert titles(over_time(made)) == ["GPU busy", "GPU clock", "GPU power", "processors busy"]
 
 
+def test_behind_one_process_over_time_stands_what_it_went_through(made: Document) -> None:
+    record = records(made, "telemetry")[0]
+    clock = [value for value in record["columns"]["gpu.sm_clock_hz"] if value is not None]
+    behind = over_time(made).behind
+    assert behind is not None
+    found = next(line for line in behind.lines if line.head == "GPU clock" and line.cells[0] == record["platform"])
+    seen = (clock[0], median_low(clock), min(clock), max(clock), clock[-1])
+    assert found.cells[1:] == tuple(Quantity(value, "Hz") for value in seen)
+
+
+def test_workloads_without_room_are_counted(made: Document) -> None:
+    wide = cast("dict[str, Any]", made)
+    for name in ("stalls", "telemetry"):
+        wide[name] = [{**each, "task": f"tf_cnn.model{n}"} for n in range(8) for each in wide[name]]
+    assert stalls(made).left_out == len(wide["stalls"]) * 2 // 8
+    assert utilization(made).left_out == len(wide["telemetry"]) * 2 // 8
+    assert over_time(made).left_out == len(wide["telemetry"]) * 7 // 8
+
+
 def test_a_claim_has_its_rule_its_decision_and_what_bears_on_it(whole: Page) -> None:
     first = whole.claims[0]
     assert first.anchor == "claim-headline"
@@ -202,9 +223,19 @@ def test_what_is_beside_the_means_is_listed(whole: Page) -> None:
     assert [each.rank for each in found.ranked] == ["decisive", "relevant", "noted"]
     assert [each.blocks for each in found.excluded] == [(2, 3)]
     assert {each.anchor for each in found.regressions} <= {row.anchor for row in found.table.rows}
+    assert found.no_tails == ()
     assert found.grid is not None
     crashed = next(row for row in found.grid.rows if row.what == "driver/driver.spawn")
     assert dict(zip(found.grid.platforms, (cell.word for cell in crashed.cells), strict=True))["docker"] == "crashed"
+
+
+def test_tails_that_could_not_be_estimated_say_why(made: Document) -> None:
+    why = "several boots: tails are estimated within one"
+    for record in made["comparisons"]:
+        for each in record["percentiles"]:
+            each["slowdown"], each["reason"] = None, why
+    assert no_tails(made) == (why,)
+    assert f"Not estimated: <bdi>{why}</bdi>." in render(made)
 
 
 @pytest.mark.parametrize(

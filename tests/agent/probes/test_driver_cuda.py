@@ -140,7 +140,7 @@ def test_the_slope_over_the_nodes_is_that_of_the_device(run_on_gpu: RunOnGpu, pl
     assert metric(outcome, "graph_slope_seconds").samples == (reported.slope,)
 
 
-@pytest.mark.parametrize(("create_ms", "destroy_ms", "load_ms", "jit_ms"), [(0.8, 0.4, 0.2, 0.4), (1.2, 0.6, 0.3, 0.8)])
+@pytest.mark.parametrize(("create_ms", "destroy_ms", "load_ms", "jit_ms"), [(4.0, 2.0, 1.0, 2.0), (6.0, 3.0, 1.5, 4.0)])
 def test_a_context_costs_what_was_planted(
     run_on_gpu: RunOnGpu, plant: Plant, create_ms: float, destroy_ms: float, load_ms: float, jit_ms: float
 ) -> None:
