@@ -178,8 +178,10 @@ def test_the_shipped_matrix() -> None:
     dispatched = {cell.stack for cell in cells["cpu-workloads"] if cell.entry == "driver.dispatch"}
     assert dispatched == {"torch", "tensorflow"}, "without it no launch has a cost on a CPU"
     assert {cell.stack for cell in cells["gpu"]} == {"driver", "torch-installed"}
-    trained = {cell.params["batch_size"] for cell in cells["gpu-workloads"] if cell.entry == "torch_cnn.resnet50"}
-    assert trained == {8, 64}, "a GPU's sizes, in place of those for a CPU"
+    trained = {cell.params["batch_size"] for cell in cells["gpu-workloads"] if cell.entry == "torch_cnn.resnet20"}
+    costs = {f"driver.{name}" for name in ("launch", "sync")} | {"copies.bandwidth", "copies.allocation"}
+    assert {cell.entry for cell in cells["gpu-workloads"]} > costs | {"storage.small_files", "storage.sequential"}
+    assert trained == {16, 128}, "a GPU's sizes, in place of those for a CPU"
 
 
 def test_a_profile_may_have_parameter_sets_of_its_own() -> None:
