@@ -216,7 +216,8 @@ def test_every_mapped_read_is_a_page_fault(
     monkeypatch.setattr(NativeBlocks, "read", counted)
     run_task("storage.random", locations=[location(ext4_disk(64))], **SMALL)
     assert len(faults) == 2 * 4  # warm and cold
-    assert all(taken >= reads > 100 for taken, reads in faults)
+    assert all(taken >= reads for taken, reads in faults), faults
+    assert max(reads for _, reads in faults) > 100, "a pass ends with its time, on a busy machine after fewer"
 
 
 def test_without_the_native_helper_it_is_unavailable(run_task: RunTask, no_native: None, tmp_path: Path) -> None:
