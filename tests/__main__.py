@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-LANES = 3  # most of these wait for guests, hosts and containers
+LANES = 4  # most of these wait for guests, hosts and containers
 MEASURING = ("-m", "measures")
 OTHERS = ("-m", "not measures", f"--numprocesses={LANES}", "--dist=loadfile", "--no-loadscope-reorder")
 PARTS = {"measuring": MEASURING, "others": OTHERS}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -28,6 +29,11 @@ UNAVOIDABLE = re.compile(
     )
 )
 
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as a shell's background job has it; what tests start inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent
 MEASURING = (TESTS / "agent/probes", TESTS / "simulated", TESTS / "test_docker_end_to_end.py")

@@ -29,13 +29,16 @@ class StepError(Exception):
     """A program could not do its step; the text names the step, how it ended, and the end of what it printed."""
 
 
-def timed(argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | None = None) -> float:
+def timed(
+    argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | None = None, folder: Path | None = None
+) -> float:
     """Run a program and return the seconds from its start to its end; `environ` is added to this process's.
 
-    Raises StepError if it can't be started, fails or takes longer than LIMIT; its whole output is then on stderr.
+    It starts in `folder`, or else in this process's. Raises StepError if it can't be started, fails or takes longer
+    than LIMIT; its whole output is then on stderr.
     """
     with tempfile.TemporaryFile() as log:
-        return _run(argv, step, environ or {}, log)
+        return _run(argv, step, environ or {}, log, folder)
 
 
 def output(argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | None = None) -> str:
@@ -45,9 +48,11 @@ def output(argv: Sequence[str | Path], step: str, environ: Mapping[str, str] | N
         return text(log)
 
 
-def _run(argv: Sequence[str | Path], step: str, environ: Mapping[str, str], log: IO[bytes]) -> float:
+def _run(
+    argv: Sequence[str | Path], step: str, environ: Mapping[str, str], log: IO[bytes], folder: Path | None = None
+) -> float:
     start = time.perf_counter_ns()
-    process = _start([str(part) for part in argv], step, environ, log)
+    process = _start([str(part) for part in argv], step, environ, log, folder)
     status = _await_end(process)
     seconds = (time.perf_counter_ns() - start) * NANOSECOND
     if status != 0:
@@ -55,7 +60,9 @@ def _run(argv: Sequence[str | Path], step: str, environ: Mapping[str, str], log:
     return seconds
 
 
-def _start(argv: Sequence[str], step: str, environ: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str], step: str, environ: Mapping[str, str], log: IO[bytes], folder: Path | None
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             argv,
@@ -63,6 +70,7 @@ def _start(argv: Sequence[str], step: str, environ: Mapping[str, str], log: IO[b
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environ},
+            cwd=folder,
         )
     except OSError as error:
         raise StepError(f"{step}: {without_person(argv[0])} can't be started: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Microsoft's compiler: found as its own tools find it, by vswhere, and run in the environment that vcvars64.bat sets.
+"""Microsoft's compiler and nmake: found as its own tools find them, by vswhere, and run in vcvars64.bat's environment.
 
 A build from a terminal has this environment already; a measured process has not. nvcc compiles its host part by cl.exe
 and needs the same.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,29 @@ REMEDY = (
     '--override "--passive --add Microsoft.VisualStudio.Workload.VCTools --includeRecommended"'
 )
 NO_NVCC = "no nvcc on the PATH: winget install Nvidia.CUDA"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowsMake:
+    """nmake.exe, in the compiler's environment."""
+
+    path: str
+    environ: Mapping[str, str]
+
+    def version(self) -> str:
+        """Return what the program calls itself. Raises StepError if it can't even say that."""
+        said = children.output([self.path, "/?"], self.path, self.environ)
+        named = [line.strip() for line in said.splitlines() if "Version" in line]
+        return named[0] if named else "unknown"
+
+    def command(self, makefile: str) -> list[str]:
+        """Return the command that makes the first target of `makefile`."""
+        return [self.path, "/nologo", "/f", makefile]
+
+    @staticmethod
+    def recipe(command: Sequence[str]) -> str:
+        """Return the line of a makefile that runs a command."""
+        return subprocess.list2cmdline(command).replace("$", "$$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +80,13 @@ class WindowsCompiler:
         if self.language == "cuda":
             return [self.path, "-shared", str(target), "-o", str(library), "-Xlinker", export]
         return [self.path, "/nologo", "/LD", str(target), f"/Fe{library}", "/link", export]
+
+    def make(self) -> WindowsMake:
+        """Return nmake, which comes with the compiler. Raises Unavailable."""
+        found = shutil.which("nmake.exe", path=self.environ.get("PATH"))
+        if found is None:
+            raise Unavailable(f"vcvars64.bat puts no nmake.exe on the PATH: {REMEDY}")
+        return WindowsMake(path=found, environ=self.environ)
 
 
 def find(language: Literal["c++", "cuda"], environ: Mapping[str, str] = os.environ) -> WindowsCompiler:

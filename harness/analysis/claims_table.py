@@ -84,7 +84,7 @@ STATEMENTS = (
         text="Installing, building native code and Docker with a GPU cost more than under native Linux",
         parts=(
             Part(name="install", tasks=("tooling.install",)),
-            Part(name="native build", tasks=("tooling.build", "tooling.build_cuda")),
+            Part(name="native build", tasks=("tooling.build", "tooling.build_cuda", "tooling.make")),
             Part(name="Docker with a GPU", tasks=WORKLOADS, kinds=CONTAINER, cuda=True),
         ),
     ),

@@ -62,6 +62,7 @@ PRIMARY: Mapping[str, Primary] = {
     "tooling.build_cuda": Primary("compile_seconds"),
     "tooling.import": Primary("import_seconds"),
     "tooling.install": Primary("install_seconds"),
+    "tooling.make": Primary("make_seconds"),
 }
 
 

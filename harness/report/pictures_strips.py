@@ -16,7 +16,12 @@ from harness.report.words import clean, dims_words, metric_words
 
 MOST_ARMS = 24
 SMALL_FILES, LOADER = "storage.small_files", "storage.loader"
-TOOLS = {"tooling.install": "install_seconds", "tooling.import": "import_seconds", "tooling.build": "compile_seconds"}
+TOOLS = {
+    "tooling.install": "install_seconds",
+    "tooling.import": "import_seconds",
+    "tooling.build": "compile_seconds",
+    "tooling.make": "make_seconds",
+}
 GPU_PROBES = {"driver.launch": "launch_slope_seconds", "driver.sync": "round_trip_seconds"}
 CPU = "cpu"
 _DOTS = (

@@ -49,6 +49,8 @@ def test_without_one_the_remedy_is_the_systems(install: Install, manager: str | 
         compilers.find("c++")
     with pytest.raises(Unavailable, match="no nvcc on the PATH"):
         compilers.find("cuda")
+    with pytest.raises(Unavailable, match=r"no make on the PATH: .*make"):
+        Compiler(path="c++", language="c++").make()
 
 
 def test_on_windows_it_is_visual_studios(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

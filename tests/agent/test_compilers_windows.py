@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ esac; done
 [ "$export" = sum_of_squares ] && exec c++ -shared "$input" -o "$library"
 exit 2
 """
+# As nmake: its banner for /?, else the first target of a makefile, by the make of this machine.
+FAKE_NMAKE = """#!/bin/sh
+[ "$INCLUDE" ] && [ -z "$MAKEFLAGS" ] || exit 2
+banner='Microsoft (R) Program Maintenance Utility Version 14.44.fake'
+[ "$*" = /? ] && { printf '\\n%s\\nUsage:  NMAKE @commandfile\\n' "$banner"; exit 0; }
+[ "$1 $2" = "/nologo /f" ] && exec make -f "$3"
+exit 2
+"""
 
 
 def script(path: Path, text: str) -> None:
@@ -54,6 +63,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     script(tmp_path / "Program Files" / compilers_windows.VSWHERE, FAKE_VSWHERE.format(found=tmp_path / INSTALLATION))
     script(tools / "cmd.exe", FAKE_CMD.format(vcvars=vcvars, tools=tools))
     script(tools / "cl.exe", FAKE_CL)
+    script(tools / "nmake.exe", FAKE_NMAKE)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     return {"PROGRAMFILES(X86)": str(tmp_path / "Program Files")}
 
@@ -77,6 +87,31 @@ def test_an_extension_is_built_by_it(
     assert {"compile_seconds", "link_seconds", "load_seconds"} <= names(outcome)
     assert metric(outcome, "compile_seconds").samples[-1] > 0
     assert outcome.versions["compiler"].endswith("19.44.fake for x64")
+
+
+def test_many_files_are_built_by_nmake(
+    environ: dict[str, str],
+    run_task: RunTask,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("no make on this machine")
+    monkeypatch.setattr(compilers, "find", lambda language: compilers_windows.find(language, environ))
+    outcome = run_task("tooling.make", sources=2, rounds=1)
+    assert (outcome.status, outcome.reason) == ("ok", "")
+    assert metric(outcome, "make_seconds").samples[-1] > metric(outcome, "remake_seconds").samples[-1] > 0
+    assert outcome.versions["make"] == "Microsoft (R) Program Maintenance Utility Version 14.44.fake"
+
+
+def test_nmake_that_is_not_there_is_unavailable(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "tools" / "nmake.exe").unlink()
+    with pytest.raises(Unavailable, match=r"vcvars64\.bat puts no nmake\.exe on the PATH: install"):
+        compilers_windows.find("c++", environ).make()
+
+
+def test_a_recipe_is_quoted_for_cmd() -> None:
+    recipe = compilers_windows.WindowsMake.recipe(["C:\\Program Files\\cl.exe", "/c", "a$b.cpp"])
+    assert recipe == '"C:\\Program Files\\cl.exe" /c a$$b.cpp'
 
 
 def test_without_visual_studio_the_remedy_is_its_build_tools(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The comparisons of install, import, build and dispatch: the same commands by hand, and torch's own timer."""
+"""The comparisons of install, import, build, make and dispatch: the same commands by hand, and torch's own timer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 
 from harness.agent import wheel
 from harness.agent.messages import Location
-from harness.agent.probes import build
+from harness.agent.probes import build, make
 from tests.agreement import tools
 from tests.agreement.cells import folder_in_memory, result, stack_python, value
 from tests.agreement.table import Comparison, Values, alternated, programs
 
 MODULES, SIZE = 300, 4096  # of the wheel
+SOURCES = 12
 
 # tooling.install
 
@@ -77,6 +78,26 @@ def _build_by_hand() -> Values:
     return {"compile_seconds": compiling, "link_seconds": linking}
 
 
+# tooling.make
+
+
+def _make() -> Values:
+    done = result("tooling.make", {"sources": SOURCES, "rounds": 4})
+    return {name: value(done, name) for name in ("make_seconds", "remake_seconds")}
+
+
+def _make_by_hand() -> Values:
+    with tempfile.TemporaryDirectory() as folder:
+        objects = [f"unit_{number}.o" for number in range(SOURCES)]
+        for number in range(SOURCES):
+            Path(folder, f"unit_{number}.cpp").write_text(make.UNIT.format(number=number), encoding="utf-8")
+        rule = "%.o: %.cpp\n\tc++ -O2 -std=c++17 -fPIC -c $< -o $@\n"
+        Path(folder, "Makefile").write_text(f"all: {' '.join(objects)}\n{rule}", encoding="utf-8")
+        command = ["make", "-C", folder]
+        built = tools.hyperfine(command, runs=4, prepare=["rm", "-f", *(Path(folder, each) for each in objects)])
+        return {"make_seconds": built, "remake_seconds": tools.hyperfine(command, runs=4)}
+
+
 # driver.dispatch
 
 # What a user of torch.utils.benchmark types.
@@ -132,6 +153,13 @@ COMPARISONS = (
         tool="hyperfine of c++",
         measured=alternated(_build, _build_by_hand),
         missing=programs(**{"c++": "g++", "hyperfine": "hyperfine"}),
+        pairs=4,
+    ),
+    Comparison(
+        probe="tooling.make",
+        tool="hyperfine of make",
+        measured=alternated(_make, _make_by_hand),
+        missing=programs(**{"c++": "g++", "make": "make", "hyperfine": "hyperfine"}),
         pairs=4,
     ),
     Comparison(

@@ -7,6 +7,7 @@ import pytest
 from tests.simulated.build import windows_libraries
 
 
+@pytest.mark.answers
 @pytest.mark.slow
 def test_the_libraries_for_windows_build() -> None:
     folder = windows_libraries()

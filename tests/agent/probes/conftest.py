@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from harness.agent import helper
+from harness.agent import compilers, helper
 from harness.agent.fit import Line, line
 from harness.agent.messages import CellSpec, Location, Metric, Scalar
 from harness.agent.sampling import CALL_METRIC, CLOCK_METRIC
 from harness.agent.task import Context, Outcome, find
 from tests.agent.native_helper import built
+from tests.agent.probes.programs import script
 
 INSTRUMENT = {CLOCK_METRIC, CALL_METRIC}  # what every probe reports of itself
 
@@ -33,6 +37,26 @@ class RunOnGpu(Protocol):
         locations: Sequence[Location] = (),
         **params: Any,  # noqa: ANN401 - Scalars
     ) -> Outcome: ...
+
+
+@pytest.fixture(scope="session")
+def cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a `c++` that works: the system's, or zig's under that name."""
+    folder = tmp_path_factory.mktemp("compiler")
+    system = next((path for name in compilers.PROGRAMS["c++"] if (path := shutil.which(name))), None)
+    if system is None and find_spec("ziglang") is None:
+        pytest.skip("neither a C++ compiler nor ziglang on this machine")
+    program = system or f"{sys.executable} -m ziglang c++"
+    return script(folder / "c++", f'exec {program} "$@"').parent
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch, cpp: Path, tmp_path: Path) -> Path:
+    """A folder before everything else on the PATH, for programs that are the test's."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{cpp}:/usr/bin:/bin")
+    return folder
 
 
 @pytest.fixture

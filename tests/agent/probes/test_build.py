@@ -1,48 +1,20 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from harness.agent import compilers
 from harness.agent.messages import CellSpec
 from harness.agent.probes import build
 from harness.agent.task import Context, Outcome, Unavailable
 from tests.agent.probes.conftest import INSTRUMENT, RunTask, metric, names
+from tests.agent.probes.programs import script
 from tests.agent.systems import not_on_windows
 
 pytestmark = [pytest.mark.answers, not_on_windows("its fakes are shell scripts")]
 
 STEPS = {"compile_seconds", "link_seconds", "load_seconds", *INSTRUMENT}
-
-
-@pytest.fixture(scope="session")
-def cpp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a `c++` that works: the system's, or zig's under that name."""
-    folder = tmp_path_factory.mktemp("compiler")
-    system = next((path for name in compilers.PROGRAMS["c++"] if (path := shutil.which(name))), None)
-    if system is None and find_spec("ziglang") is None:
-        pytest.skip("neither a C++ compiler nor ziglang on this machine")
-    program = system or f"{sys.executable} -m ziglang c++"
-    return _script(folder / "c++", f'exec {program} "$@"').parent
-
-
-@pytest.fixture
-def only(monkeypatch: pytest.MonkeyPatch, cpp: Path, tmp_path: Path) -> Path:
-    """A folder before everything else on the PATH, for compilers that are the test's."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{cpp}:/usr/bin:/bin")
-    return folder
-
-
-def _script(path: Path, body: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-    return path
 
 
 def test_the_extension_is_built_loaded_and_right(run_task: RunTask, only: Path) -> None:
@@ -56,14 +28,14 @@ def test_the_extension_is_built_loaded_and_right(run_task: RunTask, only: Path) 
 
 
 def test_each_step_is_timed_by_itself(run_task: RunTask, only: Path, cpp: Path) -> None:
-    _script(only / "c++", f'case "$*" in *-shared*) sleep 0.5;; esac; exec {cpp}/c++ "$@"')
+    script(only / "c++", f'case "$*" in *-shared*) sleep 0.5;; esac; exec {cpp}/c++ "$@"')
     outcome = run_task("tooling.build", rounds=1)
     assert metric(outcome, "link_seconds").samples[-1] >= 0.5
     assert metric(outcome, "load_seconds").samples[-1] < 0.5
 
 
 @pytest.mark.parametrize(
-    ("script", "reason"),
+    ("body", "reason"),
     [
         ("echo 'fatal error: vector: No such file'; exit 1", r"c\+\+, compile: exit status 1: fatal error: vector"),
         ("case $* in *-shared*) echo 'cannot find -lc'; exit 1;; esac", r"link: exit status 1: cannot find -lc"),
@@ -71,8 +43,8 @@ def test_each_step_is_timed_by_itself(run_task: RunTask, only: Path, cpp: Path) 
         ("true", r"load: .*extension\.so: cannot open shared object file"),
     ],
 )
-def test_a_broken_compiler_is_a_failed_capability(run_task: RunTask, only: Path, script: str, reason: str) -> None:
-    _script(only / "c++", f'case "$*" in *--version*) echo "broken 1.0";; *) {script};; esac')
+def test_a_broken_compiler_is_a_failed_capability(run_task: RunTask, only: Path, body: str, reason: str) -> None:
+    script(only / "c++", f'case "$*" in *--version*) echo "broken 1.0";; *) {body};; esac')
     outcome = run_task("tooling.build", rounds=1)
     assert (outcome.status, outcome.metrics, outcome.versions) == ("failed", (), {"compiler": "broken 1.0"})
     with pytest.raises(AssertionError, match=reason):
@@ -80,7 +52,7 @@ def test_a_broken_compiler_is_a_failed_capability(run_task: RunTask, only: Path,
 
 
 def test_a_compiler_that_cannot_say_its_version_is_named_by_its_path(run_task: RunTask, only: Path) -> None:
-    path = _script(only / "c++", "echo 'no licence'; exit 1")
+    path = script(only / "c++", "echo 'no licence'; exit 1")
     outcome = run_task("tooling.build", rounds=1)
     assert (outcome.status, outcome.versions) == ("failed", {"compiler": str(path)})
     assert outcome.reason == f"{path} --version: exit status 1: no licence"
@@ -131,7 +103,7 @@ def _run_cuda(device: str) -> Outcome:
 
 def test_a_cuda_extension_is_called_where_the_cell_has_a_gpu(only: Path, tmp_path: Path) -> None:
     (tmp_path / "stand_in.cpp").write_text(STAND_IN)
-    _script(only / "nvcc", FAKE_NVCC.format(stand_in=tmp_path / "stand_in.cpp"))
+    script(only / "nvcc", FAKE_NVCC.format(stand_in=tmp_path / "stand_in.cpp"))
     without = _run_cuda("cpu")
     assert (without.status, without.warnings) == ("ok", (build.NOT_RUN,))
     assert without.versions == {"compiler": "Cuda compilation tools, release 0.0"}
