@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,8 @@ REMEDY = "Set TF_BENCHMARKS to a path or URL of a clone of tensorflow/benchmarks
 def tf_benchmarks(*, environ: Mapping[str, str], cache: Path, progress: Callable[[str], None]) -> Path:
     """Return a clean checkout of tensorflow/benchmarks at `UPSTREAM_COMMIT`, made in `cache` where there is none.
 
-    It is cloned from TF_BENCHMARKS (a path or URL) or else the public repository. Raises StackError without git,
-    when the source can't be cloned within LIMIT, or does not hold the commit.
+    It is cloned from TF_BENCHMARKS (a path or URL) or else the public repository; its files are read-only.
+    Raises StackError without git, when the source can't be cloned within LIMIT, or does not hold the commit.
     """
     folder = _folder(cache)
     _require_git(environ)
@@ -35,6 +36,7 @@ def tf_benchmarks(*, environ: Mapping[str, str], cache: Path, progress: Callable
         _checkout(fresh, environ, Path(scratch))
         if not _intact(fresh, environ):
             raise StackError(f"The checkout of tensorflow/benchmarks from {_source(environ)} is not clean", REMEDY)
+        _protect(fresh)
         _put(fresh, folder, environ)
     return folder
 
@@ -120,6 +122,13 @@ def _own_configs(environ: Mapping[str, str]) -> list[Path]:
 def _quoted(path: str | Path) -> str:
     text = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
+
+
+def _protect(checkout: Path) -> None:
+    """Let nobody write to its files: a container has them mounted read-only, other platforms have no such means."""
+    for path in checkout.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
 
 
 def _put(fresh: Path, folder: Path, environ: Mapping[str, str]) -> None:

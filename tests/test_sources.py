@@ -83,7 +83,9 @@ def test_a_checkout_is_used_again_without_its_source(upstream: Path, tmp_path: P
 
 def test_a_checkout_that_was_changed_is_made_anew(upstream: Path, tmp_path: Path) -> None:
     checkout, _ = obtain(environment(upstream), tmp_path / "cache")
-    (checkout / "scripts" / "tf_cnn_benchmarks" / "tf_cnn_benchmarks.py").write_text("changed\n", encoding="utf-8")
+    changed = checkout / "scripts" / "tf_cnn_benchmarks" / "tf_cnn_benchmarks.py"
+    changed.chmod(0o644)
+    changed.write_text("changed\n", encoding="utf-8")
     (checkout / "stray.py").touch()
     assert program(obtain(environment(upstream), tmp_path / "cache")[0]) == "pinned\n"
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [checkout.name]
@@ -94,6 +96,12 @@ def test_a_checkout_is_readable_by_others(upstream: Path, tmp_path: Path) -> Non
     plain = tmp_path / "plain"
     plain.mkdir()
     assert checkout.stat().st_mode == plain.stat().st_mode
+
+
+def test_no_file_of_a_checkout_may_be_written_and_it_is_still_clean(upstream: Path, tmp_path: Path) -> None:
+    checkout, _ = obtain(environment(upstream), tmp_path / "cache")
+    assert not [path for path in checkout.rglob("*") if path.is_file() and path.stat().st_mode & 0o222]
+    assert git("status", "--porcelain", cwd=checkout) == ""
 
 
 def test_a_source_without_the_commit_is_told(upstream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

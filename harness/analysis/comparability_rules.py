@@ -27,7 +27,7 @@ CUDA = "cuda*"
 WORKLOADS = ("tf_cnn.*", "torch_*", "keras_cnn.*")
 THREADED = (*WORKLOADS, "memory.bandwidth", "memory.affinity", "storage.loader", "storage.random", "tooling.build*",
             "copies.collective")  # fmt: skip
-FILES = ("storage.*", "tooling.*")
+FILES = ("storage.*", "tooling.*", "data.*")
 PCIE_LINK = ("gpu.devices.*.max_pcie_*", "gpu.devices.*.loaded_pcie_*")  # what it could be, what it was under load
 RANKS: tuple[Rank, ...] = get_args(Rank)
 

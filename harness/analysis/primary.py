@@ -40,6 +40,7 @@ PRIMARY: Mapping[str, Primary] = {
     "copies.gated": Primary("driver_path_seconds", {"bytes": 4}),
     "copies.overlap": Primary("overlap_ratio"),
     "copies.peer": Primary("peer_bandwidth", {"bytes": 2**28}),
+    "data.generate": Primary("generate_seconds"),
     "driver.context": Primary("first_context_seconds"),
     "driver.dispatch": Primary("dispatch_seconds"),
     "driver.graph": Primary("graph_slope_seconds"),

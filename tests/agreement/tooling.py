@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.agent import wheel
 from harness.agent.messages import Location
-from harness.agent.probes import build, make
+from harness.agent.probes import build, tooling_make
 from tests.agreement import tools
 from tests.agreement.cells import folder_in_memory, result, stack_python, value
 from tests.agreement.table import Comparison, Values, alternated, programs
@@ -90,7 +90,7 @@ def _make_by_hand() -> Values:
     with tempfile.TemporaryDirectory() as folder:
         objects = [f"unit_{number}.o" for number in range(SOURCES)]
         for number in range(SOURCES):
-            Path(folder, f"unit_{number}.cpp").write_text(make.UNIT.format(number=number), encoding="utf-8")
+            Path(folder, f"unit_{number}.cpp").write_text(tooling_make.UNIT.format(number=number), encoding="utf-8")
         rule = "%.o: %.cpp\n\tc++ -O2 -std=c++17 -fPIC -c $< -o $@\n"
         Path(folder, "Makefile").write_text(f"all: {' '.join(objects)}\n{rule}", encoding="utf-8")
         command = ["make", "-C", folder]

@@ -170,9 +170,16 @@ def test_the_shipped_matrix() -> None:
     assert {cell.entry for cell in cells["full"]} == set(matrix.tasks)
     assert not any("resnet50" in cell.entry for name in ("quick", "smoke") for cell in cells[name])
     assert {cell.entry for cell in cells["probes"]} == {
-        name for name in matrix.tasks if not any(family in name for family in ("_cnn", "_matmul", "_decode", "loader"))
+        name
+        for name in matrix.tasks
+        if not any(family in name for family in ("_cnn", "_matmul", "_decode", "loader", "data."))
     }
-    workloads = {cell.entry.partition(".")[0] for cell in cells["cpu-workloads"]} - {"control", "driver", "storage"}
+    workloads = {cell.entry.partition(".")[0] for cell in cells["cpu-workloads"]} - {
+        "control",
+        "driver",
+        "storage",
+        "data",
+    }
     assert workloads == {"tf_cnn", "torch_cnn", "keras_cnn", "torch_decode", "torch_matmul"}
     assert {cell.entry.partition(".")[0] for cell in plans["cpu-workloads"] if cell.once} == {"counts"}
     dispatched = {cell.stack for cell in cells["cpu-workloads"] if cell.entry == "driver.dispatch"}

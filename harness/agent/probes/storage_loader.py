@@ -26,7 +26,7 @@ from harness.agent.datasets import images
 from harness.agent.datasets.images import Encoder, ImageSet
 from harness.agent.datasets.stored import DataSetError, Stored
 from harness.agent.loops import PythonClock
-from harness.agent.messages import Metric, Scalar
+from harness.agent.messages import CellSpec, Metric, Scalar
 from harness.agent.probes.storage_locations import Place, drop_pages, on_each_location
 from harness.agent.task import Context, Outcome, Task, Unsupported
 
@@ -144,9 +144,7 @@ def run_loader(context: Context) -> Outcome:
     A location that fails is left out with a warning. Raises Unavailable where the stack lacks a package or no location
     remains; a damaged set and a loader that fails are `failed`.
     """
-    frameworks.load(context.spec)
-    module = f"harness.agent.probes.storage_loader_{frameworks.named(context.spec)}"
-    loader: Loader = importlib.import_module(module).loader(context)
+    loader = loader_of(context.spec, batch_size=context.integer("batch_size"))
     loading = Loading(
         loader=loader,
         images=ImageSet.of(context, loader.encoder),
@@ -160,6 +158,14 @@ def run_loader(context: Context) -> Outcome:
         return Outcome(metrics=(), versions=loader.versions, status="failed", reason=str(error))
     digests = {f"data_set.{source}": digest for source, digest in loading.digests.items()}
     return Outcome(metrics=outcome.metrics, versions={**loader.versions, **digests}, warnings=outcome.warnings)
+
+
+def loader_of(spec: CellSpec, *, batch_size: int) -> Loader:
+    """Return the loader of the stack's framework. Raises Unavailable where it lacks a package."""
+    frameworks.load(spec)
+    module = f"harness.agent.probes.storage_loader_{frameworks.named(spec)}"
+    loader: Loader = importlib.import_module(module).loader(spec, batch_size=batch_size)
+    return loader
 
 
 def _counts(limit: int) -> list[int]:

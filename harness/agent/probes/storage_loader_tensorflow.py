@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.agent.datasets.images import CHANNELS, ImageSet, tensorflow_encoder
 from harness.agent.datasets.stored import Stored, write_files, write_raw, write_records
+from harness.agent.messages import CellSpec
 from harness.agent.probes.storage_loader import Passes, Way
-from harness.agent.task import Context
 
 Tensor = Any  # of TensorFlow, which is not installed where types are checked
 
@@ -83,6 +83,6 @@ class TensorFlowLoader:
         return tf.io.decode_jpeg(found["image/encoded"], CHANNELS), found["image/class/label"]
 
 
-def loader(context: Context) -> TensorFlowLoader:
+def loader(_spec: CellSpec, *, batch_size: int) -> TensorFlowLoader:
     """Return TensorFlow's loader."""
-    return TensorFlowLoader(batch_size=context.integer("batch_size"))
+    return TensorFlowLoader(batch_size=batch_size)

@@ -15,8 +15,9 @@ from harness.agent.datasets import stored as writers
 from harness.agent.datasets.images import CHANNELS, ImageSet, pillow_encoder
 from harness.agent.datasets.stored import Stored
 from harness.agent.datasets.worker_errors import in_short
+from harness.agent.messages import CellSpec
 from harness.agent.probes.storage_loader import Passes, Way
-from harness.agent.task import Context, Unavailable
+from harness.agent.task import Unavailable
 
 NEEDED = {"PIL": "pillow", "numpy": "numpy"}  # module: distribution
 WRITE = {"files": writers.write_files, "raw": writers.write_raw}
@@ -116,12 +117,12 @@ class TorchLoader:
         return sizes
 
 
-def loader(context: Context) -> TorchLoader:
+def loader(spec: CellSpec, *, batch_size: int) -> TorchLoader:
     """Return torch's loader. Raises Unavailable where the stack lacks a package, or the GPU that the cell names."""
     for module, package in NEEDED.items():
         if find_spec(module) is None:
-            raise Unavailable(f"stack {context.spec.stack} has no {package}: install it, or run on a stack that has it")
-    return TorchLoader(batch_size=context.integer("batch_size"), cuda=context.spec.device != "cpu")
+            raise Unavailable(f"stack {spec.stack} has no {package}: install it, or run on a stack that has it")
+    return TorchLoader(batch_size=batch_size, cuda=spec.device != "cpu")
 
 
 def _data_set(source: str, stored: Stored, images: ImageSet) -> JpegFiles | RawPixels:

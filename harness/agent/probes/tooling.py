@@ -9,7 +9,7 @@
   standard modules); `start_seconds` is one that does nothing. With `cache` = `cold` the framework's own files were
   dropped from the page cache before, with `warm` they were read just before. Where pages stay in memory (tmpfs, files
   that another process has mapped or that are not this user's), cold is left out.
-- `build`, `build_cuda`: see harness.agent.probes.build; `make`: see harness.agent.probes.make.
+- `build`, `build_cuda`: see harness.agent.probes.build.
 
 All of it runs in processes of its own: nothing is imported here. The start of a process is timed from here, which
 adds a few tenths of a millisecond.
@@ -30,7 +30,7 @@ from harness.agent import ext4, frameworks, pagecache, wheel
 from harness.agent.children import StepError, isolation, output, timed
 from harness.agent.loops import PythonLoops, instrument
 from harness.agent.messages import Location, Metric, Scalar
-from harness.agent.probes import build, make
+from harness.agent.probes import build
 from harness.agent.task import Context, Outcome, Task, Unavailable, Unsupported
 
 STANDARD = (
@@ -203,5 +203,4 @@ TASKS = {
     ),
     "build": build.CPP_TASK,
     "build_cuda": build.CUDA_TASK,
-    "make": make.TASK,
 }

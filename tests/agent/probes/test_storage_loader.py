@@ -72,7 +72,7 @@ def read_two(stored: Stored) -> int:
 def run(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     def run(*locations: Path, batch: Callable[[Stored], int] = read_two) -> Outcome:
         module = types.ModuleType(MODULE)
-        module.loader = lambda _context: StandInLoader(batch)  # type: ignore[attr-defined]  # what the probe asks for
+        module.loader = lambda _spec, **_batch_size: StandInLoader(batch)  # type: ignore[attr-defined]  # what the probe asks for
         monkeypatch.setitem(sys.modules, MODULE, module)
         monkeypatch.setattr("harness.agent.frameworks.load", lambda _spec: None)
         task = find("storage.loader")
@@ -158,7 +158,7 @@ def test_without_a_location_it_is_unavailable(run: Callable[..., Outcome]) -> No
 
 def test_without_its_framework_it_is_unavailable(make_spec: MakeSpec) -> None:
     with pytest.raises(Unavailable, match="stack driver has no framework"):
-        run_loader(Context(spec=make_spec("storage.loader"), params={}, progress=lambda *_: None))
+        run_loader(Context(spec=make_spec("storage.loader"), params={"batch_size": 1}, progress=lambda *_: None))
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, OSError])

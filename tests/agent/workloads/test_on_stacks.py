@@ -369,6 +369,21 @@ def test_tensorflow_loads_data(tensorflow_python: Path, tmp_path: Path) -> None:
     assert result.versions.items() >= BY_TENSORFLOW.items()
 
 
+@pytest.mark.parametrize(("stack", "digests"), [("torch", BY_TORCH), ("tensorflow", BY_TENSORFLOW)])
+def test_a_data_set_is_generated(
+    request: pytest.FixtureRequest, tmp_path: Path, stack: str, digests: Mapping[str, str]
+) -> None:
+    """The very one that is loaded."""
+    place = Location(name="disk", path=str(tmp_path))
+    params: dict[str, Scalar] = {"count": 8, "width": 120, "height": 80, "sets": 1}
+    python = request.getfixturevalue(f"{stack}_python")
+    result = run_cell("data.generate", params, python=python, stack=stack, locations=[place])
+    assert (result.status, result.reason) == ("ok", "")
+    made = {each.dims["source"] for each in result.metrics if each.name == "generate_seconds"}
+    assert made == {name.removeprefix("data_set.") for name in digests}
+    assert result.versions.items() >= digests.items()
+
+
 # What the loaders give must be the images: raw pixels to the bit, decoded ones but for what JPEG at this quality loses.
 DECODED_BY_TORCH = """
 import sys, json, numpy
