@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import __main__ as again
-from tests.__main__ import MEASURING, OTHERS, passed
+from tests.__main__ import COMPUTING, MEASURING, OTHERS, PLACES, REST, passed
 from tests.program import ROOT
 
 DISTURBED = """
@@ -68,6 +68,12 @@ def test_both_parts_run_and_either_fails_them_all(monkeypatch: pytest.MonkeyPatc
     assert ran == [MEASURING, OTHERS]
     assert again.main(["others"]) == 0
     assert ran[2:] == [OTHERS]
+
+
+def test_computing_and_the_rest_are_the_others() -> None:
+    assert all((ROOT / place).is_dir() for place in PLACES)
+    assert {*COMPUTING} >= {"not measures", *PLACES}
+    assert [*REST] == [*OTHERS, *(f"--ignore={place}" for place in PLACES)]
 
 
 def test_where_the_first_failure_stops_there_is_no_second_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

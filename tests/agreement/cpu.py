@@ -29,7 +29,7 @@ from harness.agent.messages import CellSpec, Scalar
 LIMIT = 300.0  # seconds for one run of a tool
 MIB = 2**20
 STREAM_BYTES = 256 * MIB  # of each array: -DSTREAM_ARRAY_SIZE=33554432 -DOFFSET=262144
-WORKING_SETS = (16 * 1024, 128 * 1024, 64 * MIB)  # 256 KiB is just what 64 entries of a TLB reach
+WORKING_SETS = (16 * 1024, 64 * 1024, 64 * MIB)  # 256 KiB, 64 pages, are just what a small TLB reaches
 TURNS = 50_000  # perf times the start and the end of its two processes, too: 2 to 4% of 5,000 turns
 PAGE = mmap.PAGESIZE
 # Microseconds of one measurement, and no calibration of the clock, which is nothing beside that.

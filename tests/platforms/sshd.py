@@ -111,8 +111,10 @@ class LoopbackSshd:
         )
 
     def _answers(self) -> bool:
+        """Whether it listens: a socket whose own port happens to be that one connects to itself where nobody does."""
         with socket.socket() as knocking:
-            return knocking.connect_ex(("127.0.0.1", self.port)) == 0
+            reached = knocking.connect_ex(("127.0.0.1", self.port)) == 0
+            return reached and knocking.getsockname() != knocking.getpeername()
 
 
 def keygen(path: Path) -> None:
