@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.agent.messages import Scalar
 from tests.agreement.cells import result, stack_python, value
-from tests.agreement.table import Comparison, Values, alternated
+from tests.agreement.table import Comparison, Reason, Values, alternated
 
 SCRIPT = Path(__file__).with_name("torch_by_hand.py")
 LIMIT = 600.0  # seconds for one run
@@ -53,12 +53,20 @@ def _by_hand(case: Case) -> Values:
     return found
 
 
+HEAP = Reason(
+    text="up to one step of five is 20 to 30 ms longer in the plain loop, few are in the harness; hardly any is in either "
+    "where malloc keeps its memory (MALLOC_TRIM_THRESHOLD_); the medians agree",
+    low=0.95,
+    high=1.25,
+)
+
 COMPARISONS = tuple(
     Comparison(
         probe=f"torch_cnn.{case.model}",
         tool="a plain loop of torch",
         measured=alternated(partial(_through_harness, case), partial(_by_hand, case)),
         missing=lambda: "",
+        reasons={"images_per_second": HEAP} if case.model == "trivial" else {},
         pairs=6,
     )
     for case in CASES
