@@ -54,7 +54,7 @@ def _by_hand(case: Case) -> Values:
 
 
 HEAP = Reason(
-    text="up to one step of five is 20 to 30 ms longer in the plain loop, few are in the harness; hardly any is in either "
+    text="up to one step of five is 20 to 30 ms longer in the plain loop, few are in the harness; hardly any is "
     "where malloc keeps its memory (MALLOC_TRIM_THRESHOLD_); the medians agree",
     low=0.95,
     high=1.25,
