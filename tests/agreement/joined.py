@@ -38,7 +38,7 @@ PLACEMENT = Reason(
     high=5.0,
 )
 SHARED_CACHE = Reason(
-    text="half of it lies in a cache that other machines of the host share: lat_mem_rd had 124 to 188 ns within an hour",
+    text="half of it lies in a cache that other machines of the host share: lat_mem_rd had 124 to 188 ns in one hour",
     low=0.75,
     high=1.33,
 )
