@@ -30,9 +30,8 @@ UNAVOIDABLE = re.compile(
 )
 
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as a shell's background job has it; what tests start inherits it
+# As a shell's background job has it: what the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent

@@ -12,7 +12,8 @@ import ctypes
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from harness.agent import compilers
@@ -98,31 +99,34 @@ def run_cuda(context: Context) -> Outcome:
     return _run(context, "cuda", call=context.spec.device != "cpu")
 
 
+def in_rounds(context: Context, build: Callable[[Path], Mapping[str, float]]) -> list[Metric]:
+    """Return what a build's steps took, each round in an empty folder of its own, after WARMUP rounds.
+
+    `build` returns the seconds of each step by its metric's name. Raises StepError where it does.
+    """
+    rounds = []
+    total = WARMUP + context.integer("rounds")
+    for done in range(1, total + 1):
+        with tempfile.TemporaryDirectory(prefix="overhead-matrix-") as folder:
+            rounds.append(build(Path(folder)))
+        context.progress(done, total, "builds")
+    return [
+        Metric(name=name, unit="s", better="lower", samples=tuple(each[name] for each in rounds), warmup=WARMUP)
+        for name in rounds[0]
+    ]
+
+
 def _run(context: Context, language: Language, *, call: bool) -> Outcome:
     compiler = compilers.find(language)
     versions = {"compiler": compiler.path}
     try:
         versions["compiler"] = compiler.version()
-        rounds = _rounds(context, compiler, call=call)
+        metrics = in_rounds(context, partial(_build, compiler, call=call))
     except StepError as error:
         return Outcome(metrics=(), versions=versions, status="failed", reason=str(error))
-    metrics = [
-        Metric(name=name, unit="s", better="lower", samples=tuple(each[name] for each in rounds), warmup=WARMUP)
-        for name in rounds[0]
-    ]
     return Outcome(
         metrics=(*metrics, *instrument(PythonLoops())), versions=versions, warnings=() if call else (NOT_RUN,)
     )
-
-
-def _rounds(context: Context, compiler: Compiler | WindowsCompiler, *, call: bool) -> list[Mapping[str, float]]:
-    rounds = []
-    total = WARMUP + context.integer("rounds")
-    for done in range(1, total + 1):
-        with tempfile.TemporaryDirectory(prefix="overhead-matrix-") as folder:
-            rounds.append(_build(compiler, Path(folder), call=call))
-        context.progress(done, total, "builds")
-    return rounds
 
 
 def _build(compiler: Compiler | WindowsCompiler, folder: Path, *, call: bool) -> Mapping[str, float]:

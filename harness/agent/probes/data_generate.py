@@ -38,14 +38,15 @@ def run_generate(context: Context) -> Outcome:
     def generate(place: Place) -> list[Metric]:
         metrics = []
         for source in loader.sources:
-            seconds: dict[str, list[float]] = {"generate_seconds": [], "write_seconds": []}
+            names = ("generate_seconds",) if source == RAW else ("generate_seconds", "write_seconds")
+            seconds: dict[str, list[float]] = {name: [] for name in names}
             for _ in range(sets):
                 made = ImageSet.of(context, loader.encoder)
-                for name in ("generate_seconds",) if source == RAW else tuple(seconds):
+                for values in seconds.values():  # the second time the JPEGs are at hand
                     taken, digests[source] = _written(loader, source, place.directory / source, made)
-                    seconds[name].append(taken)
+                    values.append(taken)
             dims: dict[str, Scalar] = {"location": place.location, "source": source}
-            metrics += [_metric(name, values, dims) for name, values in seconds.items() if values]
+            metrics += [_metric(name, values, dims) for name, values in seconds.items()]
         return metrics
 
     one = ImageSet.of(context, loader.encoder)

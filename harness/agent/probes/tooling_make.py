@@ -7,8 +7,8 @@ to do. The compiler is that of `tooling.build`, and its outcome is a capability 
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from harness.agent import compilers
@@ -16,10 +16,9 @@ from harness.agent.children import StepError, timed
 from harness.agent.compilers import Compiler, Make
 from harness.agent.compilers_windows import WindowsCompiler, WindowsMake
 from harness.agent.loops import PythonLoops, instrument
-from harness.agent.messages import Metric
+from harness.agent.probes.build import in_rounds
 from harness.agent.task import Context, Outcome, Task
 
-WARMUP = 1  # rounds
 MAKEFILE = "makefile"
 ONE_JOB = {"MAKEFLAGS": ""}  # nmake knows no more, and a user's own options are not the platform's
 UNIT = """
@@ -35,30 +34,14 @@ def run(context: Context) -> Outcome:
     versions = {"compiler": compiler.path, "make": make.path}
     try:
         versions |= {"compiler": compiler.version(), "make": make.version()}
-        rounds = _rounds(context, compiler, make)
+        metrics = in_rounds(context, partial(_build, compiler, make, context.integer("sources")))
     except StepError as error:
         return Outcome(metrics=(), versions=versions, status="failed", reason=str(error))
-    metrics = [
-        Metric(name=name, unit="s", better="lower", samples=tuple(each[name] for each in rounds), warmup=WARMUP)
-        for name in rounds[0]
-    ]
     return Outcome(metrics=(*metrics, *instrument(PythonLoops())), versions=versions)
 
 
-def _rounds(
-    context: Context, compiler: Compiler | WindowsCompiler, make: Make | WindowsMake
-) -> Sequence[Mapping[str, float]]:
-    rounds = []
-    total = WARMUP + context.integer("rounds")
-    for done in range(1, total + 1):
-        with tempfile.TemporaryDirectory(prefix="overhead-matrix-") as folder:
-            rounds.append(_build(compiler, make, Path(folder), context.integer("sources")))
-        context.progress(done, total, "builds")
-    return rounds
-
-
 def _build(
-    compiler: Compiler | WindowsCompiler, make: Make | WindowsMake, folder: Path, sources: int
+    compiler: Compiler | WindowsCompiler, make: Make | WindowsMake, sources: int, folder: Path
 ) -> Mapping[str, float]:
     """Return the seconds of each step. Raises StepError with the log of the one that fails."""
     objects = []

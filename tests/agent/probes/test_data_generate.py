@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from harness.agent.datasets.stored import Stored
 from harness.agent.messages import CellSpec, Location
 from harness.agent.task import Context, Outcome, Unavailable, find
 from tests.agent.probes.conftest import metric
-from tests.agent.probes.test_storage_loader import MODULE, StandInLoader, read_two
+from tests.agent.probes.test_storage_loader import StandInLoader, install, read_two
 
 pytestmark = pytest.mark.answers
 
@@ -44,10 +42,7 @@ def _encode(_pixels: object, _quality: int) -> bytes:
 @pytest.fixture
 def run(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     def run(locations: Sequence[Path]) -> Outcome:
-        module = types.ModuleType(MODULE)
-        module.loader = lambda _spec, **_batch_size: SlowLoader()  # type: ignore[attr-defined]  # what the probe asks for
-        monkeypatch.setitem(sys.modules, MODULE, module)
-        monkeypatch.setattr("harness.agent.frameworks.load", lambda _spec: None)
+        install(monkeypatch, SlowLoader())
         task = find("data.generate")
         assert task is not None
         places = tuple(Location(name=path.name, path=str(path)) for path in locations)

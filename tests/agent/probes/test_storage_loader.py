@@ -62,6 +62,14 @@ class StandInLoader:
         return sizes
 
 
+def install(monkeypatch: pytest.MonkeyPatch, loader: StandInLoader) -> None:
+    """Let the probes find this loader in place of torch's."""
+    module = types.ModuleType(MODULE)
+    module.loader = lambda _spec, **_batch_size: loader  # type: ignore[attr-defined]  # what the probe asks for
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    monkeypatch.setattr("harness.agent.frameworks.load", lambda _spec: None)
+
+
 def read_two(stored: Stored) -> int:
     for path in stored.paths:
         path.read_bytes()
@@ -71,10 +79,7 @@ def read_two(stored: Stored) -> int:
 @pytest.fixture
 def run(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     def run(*locations: Path, batch: Callable[[Stored], int] = read_two) -> Outcome:
-        module = types.ModuleType(MODULE)
-        module.loader = lambda _spec, **_batch_size: StandInLoader(batch)  # type: ignore[attr-defined]  # what the probe asks for
-        monkeypatch.setitem(sys.modules, MODULE, module)
-        monkeypatch.setattr("harness.agent.frameworks.load", lambda _spec: None)
+        install(monkeypatch, StandInLoader(batch))
         task = find("storage.loader")
         assert task is not None
         spec = make_spec(
